@@ -1,0 +1,117 @@
+"""The verdict: everything that grading finds out about one submission, as plain data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Outcome = Literal["passed", "failed", "error", "timeout", "not_run"]
+
+
+@dataclass(frozen=True)
+class PropertyResult:
+    """What one hidden property found.
+
+    `message` and `counterexample` are for whoever may see them by the course's policy: they can carry hidden inputs.
+    """
+
+    name: str
+    statement: str
+    outcome: Outcome
+    message: str | None = None
+    counterexample: str | None = None
+    weight: float = 1.0
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class MistakeFound:
+    """A known mistake that behaves as this answer does."""
+
+    name: str
+    says: str
+
+
+@dataclass(frozen=True)
+class ExerciseResult:
+    """One exercise: its points, and why."""
+
+    name: str
+    points: float
+    earned: float
+    error: str | None = None
+    properties: tuple[PropertyResult, ...] = ()
+    mistakes: tuple[MistakeFound, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The result for one submission.
+
+    `notes` say what the reader of the submission met on the way (a cell with a syntax error, a file name that had to be
+    guessed). `failure` is set when the grader itself failed: such a verdict is never stored and never becomes a score.
+    """
+
+    assignment: str
+    points: float
+    earned: float
+    isolation: str
+    device: str
+    suite: str
+    submission: str
+    exercises: tuple[ExerciseResult, ...]
+    notes: tuple[str, ...] = ()
+    failure: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
+
+    def to_json(self) -> str:
+        """One JSON document, always with the same order of keys."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Verdict:
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: the text is no verdict.
+        """
+        try:
+            data: dict[str, Any] = json.loads(text)
+            exercises = tuple(
+                ExerciseResult(
+                    **{
+                        **exercise,
+                        "properties": tuple(PropertyResult(**p) for p in exercise["properties"]),
+                        "mistakes": tuple(MistakeFound(**m) for m in exercise["mistakes"]),
+                    }
+                )
+                for exercise in data["exercises"]
+            )
+            return cls(**{**data, "exercises": exercises, "notes": tuple(data["notes"])})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"not a verdict: {error}") from None
+
+    def exercise(self, name: str) -> ExerciseResult:
+        """The result of one exercise.
+
+        Raises:
+            LookupError: the assignment has no such exercise.
+        """
+        for result in self.exercises:
+            if result.name == name:
+                return result
+        raise LookupError(name)
+
+
+def score(points: float, results: tuple[PropertyResult, ...]) -> float:
+    """What an exercise earns: the weighted share of properties that hold, or nothing if a required one does not.
+
+    A required property is one that no trivial answer satisfies: without it, zeros would collect points for every
+    invariance that zeros happen to have.
+    """
+    total = sum(result.weight for result in results)
+    if not total or any(result.required and result.outcome != "passed" for result in results):
+        return 0.0
+    held = sum(result.weight for result in results if result.outcome == "passed")
+    return round(points * held / total, 4)
