@@ -7,7 +7,6 @@ A starter is a Jupytext percent script. A code cell with `exercise="name" points
 from __future__ import annotations
 
 import ast
-import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +107,7 @@ def read_starter(path: Path) -> Starter:
         if "exercise" in metadata:
             exercises.append(_exercise(cell, where))
         elif "question" in metadata:
-            questions.append(Question(str(metadata["question"]), _points(metadata, where), textwrap.dedent(cell.source)))
+            questions.append(Question(str(metadata["question"]), _points(metadata, where), cell.source))
     names = [item.name for item in (*exercises, *questions)]
     if twice := {name for name in names if names.count(name) > 1}:
         raise CourseError(f"{path.name}: {sorted(twice)[0]!r} is declared twice")

@@ -1,0 +1,173 @@
+"""Taking over files that strangers wrote: nothing is followed, executed, or believed about its size."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import unicodedata
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from autograder.errors import CourseError
+
+MEGABYTE = 2**20
+LARGEST_FILE = 256 * MEGABYTE
+MOST_FILES = 1000  # of one student
+
+# An archive holds a whole class. Notebooks shrink to a tenth; a bomb to a thousandth.
+LARGEST_ARCHIVE = 100_000  # files
+MOST_EXPANSION = 30
+ALWAYS_FINE = 256 * MEGABYTE
+
+JUNK = {"__MACOSX", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints"}
+
+
+def copy_tree(source: Path, destination: Path) -> list[str]:
+    """Copy a folder, or one file, that a student may still be changing.
+
+    Returns:
+        A sentence for everything that was left out: links, devices, what is too large.
+    """
+    destination.mkdir(parents=True)
+    if not source.is_symlink() and source.is_file():
+        with _opened(source.name, source.parent) as file:
+            _copy(file, destination / source.name)
+        return []
+    left_out: list[str] = []
+    count = 0
+    for folder, folders, names, descriptor in os.fwalk(source, follow_symlinks=False):
+        below = Path(folder).relative_to(source)
+        for name in sorted(folders):
+            if stat.S_ISLNK(os.lstat(name, dir_fd=descriptor).st_mode):
+                left_out.append(f"{shown(below / name)} is a link and was not taken; hand in the files themselves.")
+        folders[:] = [name for name in sorted(folders) if name not in JUNK]
+        for name in sorted(set(names) - JUNK):
+            count += 1
+            if count > MOST_FILES:
+                return [*left_out, f"Only the first {MOST_FILES} files were taken."]
+            (destination / below).mkdir(parents=True, exist_ok=True)
+            try:
+                with _opened(name, descriptor) as file:
+                    _copy(file, destination / below / name)
+            except (OSError, CourseError) as error:
+                why = error if isinstance(error, CourseError) else "is a link or cannot be read"
+                left_out.append(f"{shown(below / name)} {why} and was not taken; hand in the file itself.")
+    return left_out
+
+
+def unpack(archive: Path, destination: Path) -> None:
+    """Unpack a zip archive that came from outside; what it asks for is checked before anything is written.
+
+    Raises:
+        CourseError: it is no archive, or one that no honest program writes; `destination` is then as it was.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = _members(opened, archive)
+            destination.mkdir(parents=True)
+            try:
+                for path, member in members.items():
+                    target = destination / path
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with opened.open(member) as file, target.open("xb") as out:
+                        shutil.copyfileobj(file, out, MEGABYTE)  # stops at the size that was declared and checked
+            except BaseException:
+                shutil.rmtree(destination)
+                raise
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise CourseError(f"{archive.name} is no zip archive that can be read: {error}") from None
+    except OSError as error:
+        raise CourseError(f"{archive.name} cannot be unpacked: {error.strerror or error}") from None
+
+
+def _members(opened: zipfile.ZipFile, archive: Path) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """The files to write, by their paths."""
+
+    def refuse(why: str) -> CourseError:
+        return CourseError(f"{archive.name} was refused, and nothing of it was taken: {why}")
+
+    entries = opened.infolist()
+    size = archive.stat().st_size
+    if len(entries) > LARGEST_ARCHIVE:
+        raise refuse(f"it holds {len(entries)} files, and {LARGEST_ARCHIVE} is the most")
+    if sum(entry.compress_size for entry in entries) > size:
+        raise refuse("its files overlap")
+    if (total := sum(entry.file_size for entry in entries)) > max(ALWAYS_FINE, MOST_EXPANSION * size):
+        raise refuse(f"it would grow from {size / MEGABYTE:.1f} to {total / MEGABYTE:.0f} megabytes")
+    members: dict[PurePosixPath, zipfile.ZipInfo] = {}
+    folders: set[PurePosixPath] = set()
+    for entry in entries:
+        name = _name(entry)
+        if name is None:
+            raise refuse(f"the name {entry.orig_filename!r} is in an unknown encoding")
+        parts = name.replace("\\", "/").rstrip("/").split("/")
+        if any(part in ("", ".", "..") for part in parts) or re.fullmatch("[A-Za-z]:", parts[0]):
+            raise refuse(f"{name!r} points outside")
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+            raise refuse(f"the name {name!r} has control characters")
+        if len(parts) > 20 or any(len(part.encode()) > 200 for part in parts):
+            raise refuse(f"the name {name[:40]!r}… is too long")
+        if entry.flag_bits & 1:
+            raise refuse(f"{name!r} is encrypted")
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise refuse(f"{name!r} is a link or a device")
+        if JUNK.intersection(parts):
+            continue
+        path = PurePosixPath(*parts)
+        folders.update(path.parents)
+        if name.endswith(("/", "\\")) or kind == stat.S_IFDIR:
+            folders.add(path)
+        elif path in members:
+            raise refuse(f"{name!r} is in it twice")
+        else:
+            members[path] = entry
+    if both := folders & members.keys():
+        raise refuse(f"{str(min(both))!r} is both a file and a folder")
+    return members
+
+
+def _name(entry: zipfile.ZipInfo) -> str | None:
+    """The entry's name; archives made on a Mac hold UTF-8 without saying so."""
+    if "\0" in entry.orig_filename:
+        return None
+    if entry.flag_bits & 0x800 or entry.orig_filename.isascii():
+        return entry.orig_filename
+    try:
+        return entry.orig_filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return None
+
+
+@contextmanager
+def _opened(name: str, folder: int | Path) -> Iterator[BinaryIO]:
+    """A regular file, opened without following a link or waiting for a pipe's other end."""
+    inside = {"dir_fd": folder} if isinstance(folder, int) else {}
+    path = name if isinstance(folder, int) else folder / name
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, **inside)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise CourseError("is no ordinary file")
+        if status.st_size > LARGEST_FILE:
+            raise CourseError(f"has more than {LARGEST_FILE // MEGABYTE} megabytes")
+        yield file
+
+
+def _copy(file: BinaryIO, target: Path) -> None:
+    with target.open("xb") as out:
+        left = LARGEST_FILE
+        while chunk := file.read(min(MEGABYTE, left)):
+            out.write(chunk)
+            left -= len(chunk)
+
+
+def shown(path: Path | str) -> str:
+    """A stranger's file name, fit for a sentence."""
+    text = str(path).encode("utf-8", "replace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

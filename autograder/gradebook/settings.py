@@ -1,0 +1,100 @@
+"""nbgrader's settings, made from `course.toml`.
+
+`nbgrader_config.py` merges them into what stock nbgrader and the formgrader read; `course grade` and its siblings read
+that same file, so that all of them give the same scores.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nbgrader
+from sqlalchemy import URL
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
+
+from autograder.course import Course
+from autograder.gradebook import intake
+from autograder.report import TEMPLATES
+
+FILE = "nbgrader_config.py"
+DATABASE = "COURSE_DATABASE"  # environment variable; any SQLAlchemy URL, for example postgresql+psycopg://host/grades
+
+# nbgrader's own page templates. The formgrader finds its pages by the same search path as the feedback template, so
+# ours stands before these and does not replace them.
+STOCK_TEMPLATES = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
+
+
+def settings(course: Course) -> Config:
+    """What stock nbgrader has to know of a course."""
+    c = Config()
+    c.CourseContext.root = str(course.root)
+
+    c.CourseDirectory.root = str(course.root)
+    c.CourseDirectory.course_id = course.id
+    c.CourseDirectory.source_directory = "assignments"
+    c.CourseDirectory.release_directory = "release"
+    c.CourseDirectory.submitted_directory = "submitted"
+    c.CourseDirectory.autograded_directory = "autograded"
+    c.CourseDirectory.feedback_directory = "feedback"
+    c.CourseDirectory.db_url = database(course)
+    c.CourseDirectory.ignore = [
+        ".*",
+        "*.pyc",
+        "__pycache__",
+        "*.whl",
+        *(f"{assignment.slug}.py" for assignment in course),  # the starter; students get the notebook made from it
+        *intake.ORIGINALS,  # what a student handed in, beside the notebook rebuilt from it
+    ]
+
+    c.Exchange.timezone = str(course.timezone)
+    c.NbGraderAPI.timezone = str(course.timezone)
+    c.ExchangeFactory.collect = "autograder.gradebook.exchange.Collect"
+
+    # A starter holds no solution, so none is cleared: ClearSolutions would replace every stub by "YOUR CODE HERE".
+    c.GenerateAssignment.preprocessors = [
+        "nbgrader.preprocessors.LockCells",
+        "nbgrader.preprocessors.ClearOutput",
+        "nbgrader.preprocessors.CheckCellMetadata",
+        "nbgrader.preprocessors.ComputeChecksums",
+        "nbgrader.preprocessors.SaveCells",
+    ]
+
+    c.Autograde.pre_convert_hook = "autograder.gradebook.hook.take_in"
+    c.Autograde.sanitize_preprocessors = [
+        "nbgrader.preprocessors.OverwriteKernelspec",
+        "nbgrader.preprocessors.OverwriteCells",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    c.Autograde.autograde_preprocessors = [
+        "autograder.gradebook.preprocessors.ApplyVerdict",
+        "nbgrader.preprocessors.SaveAutoGrades",
+        "autograder.gradebook.preprocessors.Comment",
+        "nbgrader.preprocessors.AssignLatePenalties",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    c.AssignLatePenalties.plugin_class = "autograder.gradebook.lateness.LatePenalty"
+
+    c.GenerateFeedback.preprocessors = [
+        "autograder.gradebook.preprocessors.RefreshLatePenalty",
+        "nbgrader.preprocessors.GetGrades",
+        "autograder.gradebook.preprocessors.ComposeFeedback",
+    ]
+    c.HTMLExporter.extra_template_basedirs = [str(TEMPLATES), str(STOCK_TEMPLATES)]
+    # What students write in Markdown reaches the browsers of graders too, in the formgrader.
+    c.HTMLExporter.filters = {"markdown2html": "autograder.report.markdown.safe_html"}
+    return c
+
+
+def database(course: Course) -> str:
+    """The gradebook's address: `$COURSE_DATABASE`, or `gradebook.db` in the course's folder."""
+    stated = os.environ.get(DATABASE)
+    return stated or URL.create("sqlite", database=str(course.root / "gradebook.db")).render_as_string()
+
+
+def load(course: Course) -> Config:
+    """The settings that the stock commands would find: the course's `nbgrader_config.py`, if it has one."""
+    if (course.root / FILE).is_file():
+        return PyFileConfigLoader(FILE, path=str(course.root)).load_config()
+    return settings(course)

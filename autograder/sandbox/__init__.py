@@ -1,0 +1,28 @@
+"""Where student code runs: a locked-down process that exchanges values, and only values, with the trusted one.
+
+Nothing in here knows the course. `Sandbox` starts a fork server, `Control.spawn` asks it for a `Worker`, and a worker runs
+cells and answers calls.
+"""
+
+from autograder.sandbox.errors import Frame, ProtocolError, SandboxError, StudentError, WorkerDied
+from autograder.sandbox.host import Opaque, RemoteIterator, RemoteModule, RemoteObject
+from autograder.sandbox.peer import RemoteFunction
+from autograder.sandbox.session import Control, Sandbox, Tier, Worker, WorkerLimits
+
+__all__ = [
+    "Control",
+    "Frame",
+    "Opaque",
+    "ProtocolError",
+    "RemoteFunction",
+    "RemoteIterator",
+    "RemoteModule",
+    "RemoteObject",
+    "Sandbox",
+    "SandboxError",
+    "StudentError",
+    "Tier",
+    "Worker",
+    "WorkerDied",
+    "WorkerLimits",
+]

@@ -1,0 +1,221 @@
+"""Frames: how values travel between a trusted process and a worker.
+
+A frame is a fixed head, a JSON header and the raw bytes of tensors, one after the other:
+
+    u32 header length | u64 payload length | header, UTF-8 JSON | payload
+
+The header's "tensors" describes each tensor as [dtype, shape, requires grad, strides or null]. The reader must survive
+whatever the other side wrote. So it allocates nothing before it has checked the lengths, builds nothing but plain strided
+CPU tensors, and raises `ProtocolError` for everything else. No pickle, no import by name, no attribute by name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from autograder.sandbox.errors import ProtocolError
+
+HEAD = struct.Struct("<IQ")
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (
+        *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64, torch.complex128),
+        *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
+    )
+}
+DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+MAX_HEADER = 1 << 20
+MAX_TENSORS = 4096
+MAX_RANK = 16
+BUFFER = 1 << 16
+MEBIBYTE = 1 << 20
+
+
+class Timeout(Exception):
+    """The deadline passed while waiting for the other side."""
+
+
+def clean(text: object, length: int = 4000) -> str:
+    """Untrusted text, made safe to print, log and store: no control characters, no surrogates, bounded.
+
+    Terminal escapes could rewrite what a TA sees, and lone surrogates cannot be written to a file.
+    """
+    cut = str(text)[:length].encode("utf-8", "replace").decode()
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in cut)
+
+
+class Channel:
+    """One end of a stream socket that carries frames."""
+
+    def __init__(self, sock: socket.socket, *, max_payload: int = 256 * MEBIBYTE, keep_strides: bool = False) -> None:
+        """`keep_strides`: rebuild the memory layout that a header describes. Only the worker does: strides from an
+        untrusted side could make tensors that overlap or reach far beyond their bytes."""
+        self.socket = sock
+        self.max_payload = max_payload
+        self.keep_strides = keep_strides
+        self.deadline: float | None = None
+        self._buffer = bytearray(BUFFER)
+        self._start = self._end = 0
+
+    # ---- bytes
+
+    def _arm(self) -> None:
+        """Give the socket what is left of the deadline. Renewed for each call, or a slow drip would never time out."""
+        if self.deadline is None:
+            self.socket.settimeout(None)
+            return
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise Timeout
+        self.socket.settimeout(left)
+
+    def _receive_into(self, view: memoryview) -> int:
+        self._arm()
+        try:
+            count = self.socket.recv_into(view)
+        except TimeoutError:
+            raise Timeout from None
+        except OSError as error:
+            raise ProtocolError(f"the connection broke: {error.strerror}") from None
+        if count == 0:
+            raise ProtocolError("the connection was closed")
+        return count
+
+    def _take(self, count: int) -> bytearray:
+        """Exactly `count` bytes: what the buffer holds, then straight from the socket into their final place."""
+        out = bytearray(count)
+        view = memoryview(out)
+        have = 0
+        while have < count:
+            if self._start == self._end:
+                if count - have >= BUFFER:
+                    have += self._receive_into(view[have:])
+                    continue
+                self._start, self._end = 0, self._receive_into(memoryview(self._buffer))
+            step = min(count - have, self._end - self._start)
+            view[have : have + step] = self._buffer[self._start : self._start + step]
+            self._start += step
+            have += step
+        return out
+
+    def _send(self, data: bytes | memoryview) -> None:
+        self._arm()
+        try:
+            self.socket.sendall(data)
+        except TimeoutError:
+            raise Timeout from None
+        except OSError as error:
+            raise ProtocolError(f"the connection broke: {error.strerror}") from None
+
+    # ---- frames
+
+    def send(
+        self, header: dict[str, Any], tensors: Sequence[torch.Tensor] = (), requires_grad: Sequence[bool] | None = None
+    ) -> None:
+        """Send a frame. Large tensors go out from their own memory, without a copy.
+
+        Raises:
+            ValueError: the header is too large, or holds what JSON cannot (the sender's fault; nothing was sent).
+            ProtocolError: the connection is gone.
+            Timeout: the other side does not read.
+        """
+        described, parts = [], []
+        for index, tensor in enumerate(tensors):
+            differentiable = tensor.requires_grad if requires_grad is None else requires_grad[index]
+            # A view that repeats elements (expand) has stride 0 and must be sent dense.
+            odd = not self.keep_strides and not tensor.is_contiguous() and tensor.numel() and 0 not in tensor.stride()
+            strides = list(tensor.stride()) if odd and tensor.layout is torch.strided else None
+            described.append([DTYPE_NAMES[tensor.dtype], list(tensor.shape), bool(differentiable), strides])
+            parts.append(raw_bytes(tensor))
+        text = json.dumps({**header, "tensors": described}, separators=(",", ":")).encode()
+        if len(text) > MAX_HEADER or len(parts) > MAX_TENSORS:
+            raise ValueError("the value has too many parts to cross the sandbox boundary")
+        total = sum(len(part) for part in parts)
+        if total > self.max_payload:
+            raise ValueError(
+                f"the value has {total / MEBIBYTE:.0f} MB; at most {self.max_payload / MEBIBYTE:.0f} MB may cross the "
+                "sandbox boundary"
+            )
+        head = HEAD.pack(len(text), total) + text
+        if total < BUFFER:
+            self._send(b"".join([head, *parts]))
+        else:
+            self._send(head)
+            for part in parts:
+                self._send(part)
+
+    def receive(self) -> tuple[dict[str, Any], list[torch.Tensor], list[bool]]:
+        """The next frame: header, tensors, and for each whether its sender differentiates through it.
+
+        Raises:
+            ProtocolError: what came is no frame.
+            Timeout: nothing (or too little) came in time.
+        """
+        length, total = HEAD.unpack(self._take(HEAD.size))
+        if length > MAX_HEADER or total > self.max_payload:
+            raise ProtocolError(f"a frame of {length + total} bytes is over the limit")
+        try:
+            header = json.loads(self._take(length))
+        except (ValueError, RecursionError):
+            raise ProtocolError("a header that is not JSON") from None
+        described = header.pop("tensors", None) if isinstance(header, dict) else None
+        if not isinstance(described, list) or len(described) > MAX_TENSORS:
+            raise ProtocolError("a header without its list of tensors")
+        tensors, flags = [], []
+        for entry in described:
+            dtype, shape, differentiable, strides = check_description(entry)
+            size = math.prod(shape) * dtype.itemsize
+            if size > total:
+                raise ProtocolError("a tensor larger than its frame")
+            total -= size
+            tensors.append(self._tensor(dtype, shape, strides, self._take(size)))
+            flags.append(differentiable)
+        if total:
+            raise ProtocolError("a payload that no tensor claims")
+        return header, tensors, flags
+
+    def _tensor(self, dtype: torch.dtype, shape: list[int], strides: list[int] | None, raw: bytearray) -> torch.Tensor:
+        try:
+            if not raw:
+                return torch.empty(shape, dtype=dtype)
+            if dtype is torch.bool:
+                # A bool whose byte is neither 0 nor 1 is undefined behaviour in C++.
+                return torch.frombuffer(raw, dtype=torch.uint8).ne(0).view(shape)
+            tensor = torch.frombuffer(raw, dtype=dtype).view(shape)
+            if strides is not None and self.keep_strides:
+                return torch.empty_strided(shape, strides, dtype=dtype).copy_(tensor)
+            return tensor
+        except (RuntimeError, TypeError, ValueError):
+            raise ProtocolError("a tensor of an impossible shape") from None
+
+
+def check_description(entry: object) -> tuple[torch.dtype, list[int], bool, list[int] | None]:
+    """One entry of a header's "tensors", or `ProtocolError`."""
+    match entry:
+        case [str(name), list(shape), bool(differentiable), (list() | None) as strides]:
+            # type(n) is int: True is an int, too
+            if (
+                name in DTYPES
+                and len(shape) <= MAX_RANK
+                and all(type(n) is int and 0 <= n < 1 << 40 for n in shape)
+                # PyTorch multiplies sizes in 64 bits, also those beside a zero
+                and math.prod(max(n, 1) for n in shape) < 1 << 60
+            ):
+                return DTYPES[name], shape, differentiable, strides
+    raise ProtocolError("a tensor that is badly described")
+
+
+def raw_bytes(tensor: torch.Tensor) -> memoryview:
+    """The bytes of a tensor in row-major order; shares its memory where the layout allows."""
+    tensor = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    if tensor.numel() == 0:
+        return memoryview(b"")
+    return memoryview(tensor.view(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]

@@ -1,0 +1,227 @@
+"""Data for the hands-on cells, small enough for a laptop: digits, letters that are no digits, toy sentences.
+
+Nothing here needs the network. `load_digits` uses it where it can be had, and says in `name` what it found.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+PATIENCE = 4.0
+"""Seconds to wait for a server before the bundled data are used."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Grey images with labels, split into a training and a test part.
+
+    `train` and `test` are (n, height · width), float32 in [0, 1], 1 for ink; `train_labels` and `test_labels` are (n,),
+    int64. `margin` is the empty border in pixels that the collection leaves around each figure.
+    """
+
+    name: str
+    height: int
+    width: int
+    margin: int
+    train: Tensor
+    train_labels: Tensor
+    test: Tensor
+    test_labels: Tensor
+
+
+def load_digits(source: Literal["auto", "mnist", "bundled"] = "auto") -> Images:
+    """Handwritten digits.
+
+    Args:
+        source: "mnist" is torchvision's MNIST (28 × 28, 60 000 + 10 000 images), downloaded once into
+            `$COURSEKIT_DATA` or `~/.cache/coursekit`; "bundled" is scikit-learn's collection (8 × 8, 1437 + 360
+            images), which is always at hand; "auto" is MNIST if it is there or can be had, otherwise the bundled
+            digits. `COURSEKIT_OFFLINE=1` keeps "auto" from trying the network.
+
+    Raises:
+        OSError: "mnist" was asked for and cannot be had.
+    """
+    if source == "bundled":
+        return _bundled_digits()
+    try:
+        return _mnist(download=source == "mnist" or os.environ.get("COURSEKIT_OFFLINE") != "1")
+    except (OSError, RuntimeError) as error:  # torchvision raises RuntimeError for a missing or a broken file
+        if source == "mnist":
+            raise OSError(f"MNIST cannot be had ({error}); use load_digits('bundled')") from error
+        return _bundled_digits()
+
+
+def _bundled_digits() -> Images:
+    from sklearn.datasets import load_digits as bundled
+
+    digits = bundled()
+    images = torch.tensor(digits.data / 16, dtype=torch.float32)
+    labels = torch.tensor(digits.target, dtype=torch.int64)
+    # They stand in order of their writers, so a split by place would test on hands that training never saw.
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    test, train = order[:360], order[360:]
+    return Images("scikit-learn's digits", 8, 8, 0, images[train], labels[train], images[test], labels[test])
+
+
+def _mnist(*, download: bool) -> Images:
+    from torchvision.datasets import MNIST
+
+    root = Path(os.environ.get("COURSEKIT_DATA") or Path.home() / ".cache" / "coursekit")
+    with _patience(PATIENCE):
+        train, test = (MNIST(root, train=part, download=download) for part in (True, False))
+    parts = [(part.data.flatten(1) / 255, part.targets) for part in (train, test)]
+    return Images("MNIST", 28, 28, 4, *parts[0], *parts[1])
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def draw_letters(
+    like: Images, *, letters: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", generator: torch.Generator | None = None
+) -> tuple[Tensor, list[str]]:
+    """Printed capitals in several typefaces, tilted at random, scaled down just as the digits of `like` were.
+
+    Args:
+        like: the digits whose size and border the letters take.
+        letters: which to draw.
+        generator: source of the tilts.
+
+    Returns:
+        Images (n, height · width), float32 in [0, 1], and the letter that each shows.
+    """
+    from matplotlib import get_data_path
+    from PIL import Image, ImageDraw, ImageFont
+
+    faces = ("DejaVuSans-Bold", "DejaVuSansMono-Bold", "DejaVuSerif-Bold", "STIXGeneralBol")
+    height, width = like.height - 2 * like.margin, like.width - 2 * like.margin
+    images, names = [], []
+    for face, letter in itertools.product(faces, letters):
+        font = ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", f"{face}.ttf")), 160)
+        tilt = 24 * torch.rand((), generator=generator).item() - 12
+        page = Image.new("L", (320, 320))
+        ImageDraw.Draw(page).text((160, 160), letter, fill=255, font=font, anchor="mm")
+        page = page.rotate(tilt, Image.Resampling.BICUBIC)
+        figure = page.crop(page.getbbox())
+        scale = min(width / figure.width, height / figure.height)
+        size = (max(1, round(scale * figure.width)), max(1, round(scale * figure.height)))
+        small = Image.new("L", (like.width, like.height))
+        corner = ((like.width - size[0]) // 2, (like.height - size[1]) // 2)
+        small.paste(figure.resize(size, Image.Resampling.BOX), corner)
+        images.append(torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8) / 255)
+        names.append(letter)
+    return torch.stack(images), names
+
+
+TOY_ENGLISH = {
+    "SENTENCE": "SEA | FOREST | KITCHEN | STAGE",
+    "SEA": "WHEN the AGE MARINER SAILS WATER",
+    "FOREST": "WHEN the AGE ANIMAL ROAMS WOOD",
+    "KITCHEN": "WHEN the AGE COOK MAKES DISH",
+    "STAGE": "WHEN the AGE ARTIST PLAYS MUSIC",
+    "WHEN": " | today | at night",
+    "AGE": " | old | young | sleepy",
+    "MARINER": "sailor | captain | pirate",
+    "SAILS": "sails | rows | drifts",
+    "WATER": "across the bay | along the coast | around the island",
+    "ANIMAL": "fox | owl | bear",
+    "ROAMS": "hides | sleeps | hunts",
+    "WOOD": "under the oak | near the stream | behind the rocks",
+    "COOK": "cook | baker | waiter",
+    "MAKES": "tastes | serves | burns",
+    "DISH": "the soup | the bread | the cake",
+    "ARTIST": "singer | dancer | clown",
+    "PLAYS": "bows | smiles | waves",
+    "MUSIC": "before the show | after the song | during the applause",
+}
+"""A toy language. A name stands for one of its alternatives, all equally likely; other words stand as they are."""
+
+
+class Language:
+    """All sentences of a toy language, with their probabilities: small enough to list, so its entropy is known exactly.
+
+    Args:
+        rules: alternatives for each name, separated by `|`, not recursive. Derivations start at "SENTENCE"; which of
+            its alternatives a sentence comes from is its topic.
+    """
+
+    def __init__(self, rules: Mapping[str, str] = TOY_ENGLISH) -> None:
+        self._rules = {name: [option.split() for option in options.split("|")] for name, options in rules.items()}
+        starts = self._rules["SENTENCE"]
+        self.probability: dict[str, float] = {}
+        self.topic: dict[str, str] = {}
+        for start in starts:
+            for words, probability in self._phrases(start):
+                sentence = " ".join(words)
+                self.probability[sentence] = self.probability.get(sentence, 0.0) + probability / len(starts)
+                self.topic[sentence] = " ".join(start).lower()
+
+    def _phrases(self, symbols: Sequence[str]) -> Iterator[tuple[tuple[str, ...], float]]:
+        """Every way to put `symbols` in words, with its probability."""
+        choices = [self._choices(symbol) for symbol in symbols]
+        for phrase in itertools.product(*choices):
+            yield tuple(word for words, _ in phrase for word in words), math.prod(p for _, p in phrase)
+
+    def _choices(self, symbol: str) -> list[tuple[tuple[str, ...], float]]:
+        options = self._rules.get(symbol)
+        if options is None:
+            return [((symbol,), 1.0)]
+        return [(words, p / len(options)) for option in options for words, p in self._phrases(option)]
+
+    @cached_property
+    def entropy(self) -> float:
+        """The entropy of a sentence, in nats: what the best possible model pays for one on average."""
+        return -math.fsum(p * math.log(p) for p in self.probability.values())
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """Every word, in alphabetical order."""
+        return tuple(sorted({word for sentence in self.probability for word in sentence.split()}))
+
+    def sample(self, count: int, *, generator: torch.Generator | None = None) -> list[str]:
+        """Draw sentences, independently of one another."""
+        probabilities = torch.tensor(list(self.probability.values()), dtype=torch.float64)
+        sentences = list(self.probability)
+        return [sentences[i] for i in torch.multinomial(probabilities, count, True, generator=generator)]
+
+
+class Vocabulary:
+    """Words as token ids, and back. The first four ids are special: padding, begin, end, unknown."""
+
+    padding, begin, end, unknown = range(4)
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = ("<pad>", "<begin>", "<end>", "<unknown>", *words)
+        self._ids = {word: i for i, word in enumerate(self.words)}
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(self, sentences: Sequence[str]) -> Tensor:
+        """Token ids (sentences, length), int64: each sentence, its end, and padding up to the longest."""
+        rows = [[*(self._ids.get(word, self.unknown) for word in s.split()), self.end] for s in sentences]
+        length = max(map(len, rows), default=0)
+        return torch.tensor([row + [self.padding] * (length - len(row)) for row in rows], dtype=torch.int64)
+
+    def decode(self, tokens: Tensor) -> list[str]:
+        """The sentences of token ids (sentences, length), each up to its end."""
+        rows = (itertools.takewhile(lambda i: i != self.end, row) for row in tokens.tolist())
+        return [" ".join(self.words[i] for i in row if i != self.padding) for row in rows]

@@ -1,0 +1,1 @@
+"""The reference answers, one importable module for each assignment. Private."""
