@@ -135,9 +135,10 @@ _TOKEN = re.compile(r"""\#|\"{3}|'{3}|["']|[()\[\]{}]|\\$""")
 _CLOSING = {quote: re.compile(rf"(?:[^\\]|\\.)*?{quote}") for quote in ('"""', "'''", '"', "'")}
 
 # Cell magics whose body runs somewhere else than in the notebook: in a shell, a browser, a file, a scope of its own.
-_ELSEWHERE = frozenset(
-    "! bash cmd cython file html HTML javascript js julia latex markdown perl pypy python python2 python3 R ruby script "
-    "sh sql svg SVG sx system timeit writefile".split()
+_ELSEWHERE = re.compile(
+    r"!|bash|cmd|cython|file|html|javascript|js|julia|latex|markdown|perl|pypy|python[23]?|r|ruby|script|sh|sql|svg|sx"
+    r"|system|timeit|writefile",
+    re.IGNORECASE,
 )
 _HERE = frozenset(["capture", "prun", "time"])
 # Line magics that IPython understands without the percent sign, in a cell that has nothing else.
@@ -180,11 +181,11 @@ def _without_magics(source: str) -> str:
         cell_magic = re.match(r"%%\s*(!|\w+)(?!.*\?)", line)
         if cell_magic is None:
             break
-        if cell_magic[1] in _ELSEWHERE:
+        if _ELSEWHERE.fullmatch(cell_magic[1]):
             return ""
         known = known and cell_magic[1] in _HERE
         lines[number] = ""
-    if _AUTOMAGIC.match("\n".join(lines)) and sum(bool(line.strip()) for line in lines) == 1:
+    if _AUTOMAGIC.match(source) and "\n" not in source.strip():
         return f"# {source.strip()}"
     plain = "\n".join(_without_line_magics(lines))
     return plain if known or parses(plain) else ""

@@ -83,7 +83,6 @@ class Sandbox:
         stage = COURSE if tier == "bubblewrap" else self._stage.name
         libraries = library_paths()
         config = {
-            "path": [stage, *site_packages()],
             "readable": [*SYSTEM, *_without_private(libraries), stage, *data],
             "program": compile_filter(own_pid_is_1=tier == "bubblewrap").hex() if tier != "none" else "",
             "namespaces": tier == "bubblewrap",
@@ -93,7 +92,7 @@ class Sandbox:
         }
         python = os.path.realpath(sys.executable)
         run = f"from autograder.sandbox.forkserver import main; main({theirs.fileno()})"
-        program = f"import sys; sys.path.insert(0, {stage!r}); {run}"
+        program = f"import sys; sys.path[:0] = {[stage, *site_packages()]!r}; {run}"
         command = [python, "-S", "-s", "-P", "-c", program]
         if tier == "bubblewrap":
             if shutil.which("bwrap") is None:

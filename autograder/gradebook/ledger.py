@@ -1,0 +1,71 @@
+"""What the course remembers of a student's submissions: outside the student's folder, so that no student can write it."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import AwareDatetime, BaseModel, ValidationError
+
+from autograder.course import Assignment
+from autograder.errors import CourseError
+
+
+class Arrival(BaseModel):
+    """One submission that arrived: when, if the instructor's clock saw it, where from, and what was not taken."""
+
+    received: AwareDatetime | None
+    origin: str
+    left_out: list[str] = []
+
+
+class Ledger(BaseModel):
+    """All submissions of one student for one assignment.
+
+    `wrote` holds the SHA-256 of every notebook that intake put where nbgrader looks: any other is a person's doing.
+    `leftover` are files that are copied and still have to go, should intake be interrupted in between.
+    """
+
+    arrivals: dict[int, Arrival] = {}
+    wrote: list[str] = []
+    leftover: list[str] = []
+
+
+def ledgers(assignment: Assignment) -> Path:
+    """Where an assignment's ledgers lie. nbgrader's globs pass over names that begin with a dot."""
+    return assignment.submitted_root / ".ledger" / assignment.slug
+
+
+def read(assignment: Assignment, student: str) -> Ledger:
+    """A student's ledger, empty at first.
+
+    Raises:
+        CourseError: someone broke the file.
+    """
+    path = ledgers(assignment) / f"{student}.json"
+    try:
+        return Ledger.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Ledger()
+    except ValidationError as error:
+        raise CourseError(f"{path} is damaged ({error.errors()[0]['msg']}); mend it or delete it") from None
+
+
+def write(assignment: Assignment, student: str, ledger: Ledger) -> None:
+    """Keep a student's ledger, whole or not at all."""
+    path = ledgers(assignment) / f"{student}.json"
+    replace(path, (ledger.model_dump_json(indent=1) + "\n").encode())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def stamp(time: datetime) -> str:
+    """A time as nbgrader writes it."""
+    return f"{time:%Y-%m-%d %H:%M:%S.%f} UTC"
