@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from jupytext.magics import uncomment_magic, unescape_code_start
 
 from autograder.exercise import HANDS_ON
 from autograder.syntax import Position, parses, plain_python
+from autograder.text import clean
 
 Kind = Literal["code", "text", "unreadable"]
 
@@ -48,12 +49,6 @@ class RawCell:
         nbgrader = self.metadata.get("nbgrader")
         name = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else self.metadata.get("question")
         return name if isinstance(name, str) else ""
-
-
-def clean(text: str) -> str:
-    """Text that can be parsed, hashed and written: lines end in newlines; no NUL, byte-order mark or half a character."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").removeprefix("\ufeff")
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def notebook_cells(text: str) -> list[RawCell]:
@@ -102,61 +97,53 @@ def _notebook_cell(number: int, cell: object) -> RawCell:
 _MARKER = re.compile(r"#\s*(?:%%+(?:\s(?P<header>.*))?|<codecell>|In\s?\[[0-9 ]*\]:?\s*)$")
 _TEXT = re.compile(r"[^=\[{]*\[(?:markdown|md|raw)\]")
 _KEY = re.compile(r"(?:^|\s)(?:([\w.@/-]+)=|(?=\{))")
+HEADER_LIMIT = 4096  # characters of a marker's line in which metadata is looked for
 _json = json.JSONDecoder()
 
 
 def script_cells(text: str) -> list[RawCell]:
     """The cells of a Jupytext percent script; a script without markers is one cell."""
     lines = clean(text).split("\n")
-    starts = [number for number, line in enumerate(lines) if _MARKER.match(line)]
-    if not starts:
+    markers = [(number, marker["header"] or "") for number, line in enumerate(lines) if (marker := _MARKER.match(line))]
+    if not markers:
         return [RawCell(1, "code", "\n".join(lines).rstrip(), line=1)]
-    cells = [RawCell(0, "code", "\n".join(lines[: starts[0]]).rstrip(), line=1)]
-    for number, (start, end) in enumerate(_spans(lines, starts), 1):
-        marker = _MARKER.match(lines[start])
-        header = (marker and marker["header"]) or ""
-        body = lines[start + 1 : end]
-        kind: Kind = "text" if _TEXT.match(header) else "code"
+    headers = ["", *(header for _, header in markers)]  # what stands before the first marker is a cell too, number 0
+    starts = [0, *(number + 1 for number, _ in markers)]
+    ends = [*(number for number, _ in markers), len(lines)]
+    cells: list[RawCell] = []
+    piece = 0
+    while piece < len(starts):
+        kind: Kind = "text" if _TEXT.match(headers[piece]) else "code"
+        last = piece if kind == "text" else _last_piece(lines, starts, ends, piece)
+        body = lines[starts[piece] : ends[last]]
         source = _uncommented(body) if kind == "text" else _with_magics(body)
-        cells.append(RawCell(number, kind, source.rstrip(), _metadata(header), line=start + 2))
+        cells.append(RawCell(len(cells), kind, source.rstrip(), _metadata(headers[piece]), line=starts[piece] + 1))
+        piece = last + 1
     return cells
 
 
-def _spans(lines: list[str], starts: list[int]) -> Iterator[tuple[int, int]]:
-    """Where cells begin and end. A marker within a string ends no cell, unless the string itself is a fault."""
-    ends = [*starts[1:], len(lines)]
-    piece = 0
-    while piece < len(starts):
-        last = piece
-        if not _TEXT.match(lines[starts[piece]].lstrip("# %")):
-            last = _closing_piece(lines, starts, ends, piece)
-            if last != piece and not parses(plain_python("\n".join(lines[starts[piece] + 1 : ends[last]]))):
-                last = piece
-        yield starts[piece], ends[last]
-        piece = last + 1
-
-
-def _closing_piece(lines: list[str], starts: list[int], ends: list[int], piece: int) -> int:
-    """The piece in which a string that is open at this piece's end is closed; this piece if none is."""
+def _last_piece(lines: list[str], starts: list[int], ends: list[int], piece: int) -> int:
+    """Where a code cell ends: a marker within a string ends none, unless the string is never closed as it should be."""
     position = Position()
     for last in range(piece, len(starts)):
         for line in lines[starts[last] : ends[last]]:
             position.feed(line)
         if not position.quote:
-            return last
+            joined = "\n".join(lines[starts[piece] : ends[last]])
+            return last if last == piece or parses(plain_python(joined)) else piece
     return piece
 
 
 def _metadata(header: str) -> dict[str, Any]:
-    """`key=value` pairs, or one object, with values in JSON; what cannot be read ends them."""
+    """`key=value` pairs, or one object, with values in JSON; what cannot be read is passed over."""
     metadata: dict[str, Any] = {}
     at = 0
-    while key := _KEY.search(header, at):
+    while key := _KEY.search(header, at, HEADER_LIMIT):
         try:
             value, at = _json.raw_decode(header, key.end())
+            metadata.update({key[1]: value} if key[1] else value)
         except (ValueError, RecursionError):
-            break
-        metadata.update({key[1]: value} if key[1] else value)
+            at = key.end() + 1
     return metadata
 
 

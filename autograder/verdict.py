@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from autograder.course import Assignment
+    from autograder.submission import Submission
 
 Outcome = Literal["passed", "failed", "error", "timeout", "not_run"]
 
@@ -115,3 +119,27 @@ def score(points: float, results: tuple[PropertyResult, ...]) -> float:
         return 0.0
     held = sum(result.weight for result in results if result.outcome == "passed")
     return round(points * held / total, 4)
+
+
+def blank_verdict(
+    assignment: Assignment,
+    submission: Submission,
+    *,
+    isolation: str,
+    device: str,
+    suite: str,
+    failure: str | None = None,
+) -> Verdict:
+    """A verdict with nothing earned yet."""
+    return Verdict(
+        assignment=assignment.slug,
+        points=assignment.points,
+        earned=0.0,
+        isolation=isolation,
+        device=device,
+        suite=suite,
+        submission=submission.digest,
+        exercises=tuple(ExerciseResult(exercise.name, exercise.points, 0.0) for exercise in assignment.exercises),
+        notes=submission.notes,
+        failure=failure,
+    )

@@ -1,5 +1,98 @@
-"""placeholder"""
+"""`check(exercise)` in a notebook: runs the visible properties of one exercise on what the notebook defines."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from coursekit.report import Report
+from coursekit.source import exercises_of
+
+VISIBLE = "visible.py"
+GRADING = "COURSEKIT_GRADING"
 
 
-def check(exercise: object) -> None:
-    """placeholder."""
+def check(exercise: Any) -> Report | None:
+    """Run the checks that `visible.py`, in the working directory, has for an exercise.
+
+    Everything that the checks need beside it is taken from the caller's globals, as it is now.
+
+    Args:
+        exercise: your function or class, or its name.
+
+    Returns:
+        What a notebook shows: one line for each property, and for the first one that does not hold, why. It is true if
+        all hold. A plain script prints it. None while a submission is graded: then other checks run.
+    """
+    if os.environ.get(GRADING) == "1":
+        return None
+    namespace = sys._getframe(1).f_globals
+    report = check_in(Path.cwd() / VISIBLE, exercise, namespace)
+    if not _shown_by_itself():
+        print(report)
+    return report
+
+
+def check_in(checks: Path, exercise: Any, namespace: Mapping[str, Any]) -> Report:
+    """Run the checks of the file `checks` for an exercise, with the names of `namespace`.
+
+    Raises:
+        KeyboardInterrupt: whoever waited lost patience.
+    """
+    names = _names(exercise, namespace)
+    if not checks.is_file():
+        folder = checks.parent
+        return Report(
+            names[0], note=f"there is no {checks.name} in {folder}; open the notebook in the assignment's folder"
+        )
+    if isinstance(exercise, str) and exercise not in namespace:
+        return Report(exercise, note="not defined yet; run the cell that defines it first")
+
+    try:
+        available = exercises_of(checks.read_text("utf-8"))
+        chosen = next((name for name in names if name in available), None)
+        if chosen is None:
+            return Report(names[0], note=f"{checks.name} has no checks for it; {_nearest(names[0], available)}")
+        given = {} if isinstance(exercise, str) else dict.fromkeys(names, exercise)
+
+        from coursekit.properties.running import ChecksUnreadable, run_properties
+
+        outcomes = run_properties(checks, chosen, namespace, given)
+    except (OSError, ValueError, SyntaxError, ChecksUnreadable) as error:
+        return Report(names[0], note=f"{checks.name} cannot be read ({error}); take a fresh copy of the assignment")
+    unwritten = next((outcome.unwritten for outcome in outcomes if outcome.unwritten), None)
+    if unwritten and not any(outcome.held for outcome in outcomes):
+        return Report(chosen, note=_not_written(chosen, unwritten))
+    return Report(chosen, tuple(outcomes))
+
+
+def _names(exercise: Any, namespace: Mapping[str, Any]) -> list[str]:
+    """What the exercise may be called: by its definition, or by a variable that holds it."""
+    if isinstance(exercise, str):
+        return [exercise]
+    own = getattr(exercise, "__name__", None)
+    variables = [name for name, value in namespace.items() if value is exercise and not name.startswith("_")]
+    return list(dict.fromkeys([*([own] if isinstance(own, str) else []), *variables])) or [type(exercise).__name__]
+
+
+def _not_written(exercise: str, unwritten: str) -> str:
+    if unwritten == exercise or unwritten == f"{exercise}.__init__":
+        return "not written yet"
+    if unwritten.startswith(f"{exercise}."):
+        return f"{unwritten} is not written yet"
+    return f"it needs {unwritten}, which is not written yet"
+
+
+def _nearest(name: str, available: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, available, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are checks for {', '.join(available) or 'nothing'}"
+
+
+def _shown_by_itself() -> bool:
+    """Whether the value of an expression is shown: in IPython, and at Python's own prompt."""
+    ipython = sys.modules.get("IPython")
+    return hasattr(sys, "ps1") or (ipython is not None and ipython.get_ipython() is not None)

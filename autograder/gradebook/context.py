@@ -1,6 +1,6 @@
 """How nbgrader's plugins find their course.
 
-The formgrader runs for months: what it uses is read anew whenever a file behind it has changed, and only then.
+The formgrader runs for months: course and starter are read anew whenever they have changed, and only then.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class CourseContext(Configurable):
 
 
 def current(root: Path, slug: str) -> Assignment:
-    """The assignment of that name; the same object for as long as none of its files changes.
+    """The assignment of that name; the same object for as long as its files do not change.
 
     Raises:
         CourseError: there is none.
@@ -42,9 +42,7 @@ def current(root: Path, slug: str) -> Assignment:
 
 
 def _stamp(assignment: Assignment) -> Stamp:
-    paths = [assignment.course.root / "course.toml", assignment.starter_path, assignment.visible_path]
-    paths += [assignment.hidden_path, assignment.solution_path, assignment.mistakes_path]
-    return tuple(_version(path) for path in paths)
+    return tuple(_version(path) for path in (assignment.course.root / "course.toml", assignment.starter_path))
 
 
 def _version(path: Path) -> tuple[int, int] | None:

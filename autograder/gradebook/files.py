@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import stat
 import unicodedata
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -27,37 +29,42 @@ ALWAYS_FINE = 256 * MEGABYTE
 JUNK = {"__MACOSX", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints"}
 
 
-def copy_tree(source: Path, destination: Path) -> list[str]:
-    """Copy a folder, or one file, that a student may still be changing.
+@dataclass(frozen=True)
+class Copied:
+    """What came of copying a folder: what it held, and a sentence for everything that was left out."""
 
-    Returns:
-        A sentence for everything that was left out: links, devices, what is too large.
+    digest: str  # SHA-256 over names and contents
+    left_out: list[str]
+
+
+def copy_tree(source: Path, destination: Path, top: Collection[str] | None = None) -> Copied:
+    """Copy a folder that a student may still be changing; of its first level only `top`, if that is given.
+
+    Links, devices and what is too large stay behind.
     """
     destination.mkdir(parents=True)
-    if not source.is_symlink() and source.is_file():
-        with _opened(source.name, source.parent) as file:
-            _copy(file, destination / source.name)
-        return []
     left_out: list[str] = []
     count = 0
+    digest = hashlib.sha256()
     for folder, folders, names, descriptor in os.fwalk(source, follow_symlinks=False):
         below = Path(folder).relative_to(source)
-        for name in sorted(folders):
-            if stat.S_ISLNK(os.lstat(name, dir_fd=descriptor).st_mode):
-                left_out.append(f"{shown(below / name)} is a link and was not taken; hand in the files themselves.")
-        folders[:] = [name for name in sorted(folders) if name not in JUNK]
-        for name in sorted(set(names) - JUNK):
-            count += 1
-            if count > MOST_FILES:
-                return [*left_out, f"Only the first {MOST_FILES} files were taken."]
-            (destination / below).mkdir(parents=True, exist_ok=True)
+        if top is not None and folder == str(source):
+            folders[:] = [name for name in folders if name in top]
+            names = [name for name in names if name in top]
+        folders[:] = sorted(set(folders) - JUNK)
+        links = [name for name in folders if stat.S_ISLNK(os.lstat(name, dir_fd=descriptor).st_mode)]
+        for name in [*links, *sorted(set(names) - JUNK)]:
+            if (count := count + 1) > MOST_FILES:
+                return Copied(digest.hexdigest(), [*left_out, f"Only the first {MOST_FILES} files were taken."])
             try:
                 with _opened(name, descriptor) as file:
-                    _copy(file, destination / below / name)
+                    (destination / below).mkdir(parents=True, exist_ok=True)
+                    content = _copy(file, destination / below / name)
+                    digest.update(f"{content} {os.fsencode(below / name)!r}\n".encode())
             except (OSError, CourseError) as error:
-                why = error if isinstance(error, CourseError) else "is a link or cannot be read"
-                left_out.append(f"{shown(below / name)} {why} and was not taken; hand in the file itself.")
-    return left_out
+                why = error if isinstance(error, CourseError) else "is a link, or cannot be read"
+                left_out.append(f"{shown(below / name)} {why}, and was not taken: hand in the file itself.")
+    return Copied(digest.hexdigest(), left_out)
 
 
 def unpack(archive: Path, destination: Path) -> None:
@@ -145,13 +152,11 @@ def _name(entry: zipfile.ZipInfo) -> str | None:
 
 
 @contextmanager
-def _opened(name: str, folder: int | Path) -> Iterator[BinaryIO]:
+def _opened(name: str, folder: int) -> Iterator[BinaryIO]:
     """A regular file, opened without following a link or waiting for a pipe's other end."""
-    inside = {"dir_fd": folder} if isinstance(folder, int) else {}
-    path = name if isinstance(folder, int) else folder / name
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, **inside)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, dir_fd=folder), "rb") as file:
+        status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise CourseError("is no ordinary file")
         if status.st_size > LARGEST_FILE:
@@ -159,12 +164,16 @@ def _opened(name: str, folder: int | Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _copy(file: BinaryIO, target: Path) -> None:
+def _copy(file: BinaryIO, target: Path) -> str:
+    """Copy a file that may be growing; returns the digest of what was copied."""
+    digest = hashlib.sha256()
+    left = LARGEST_FILE
     with target.open("xb") as out:
-        left = LARGEST_FILE
         while chunk := file.read(min(MEGABYTE, left)):
             out.write(chunk)
+            digest.update(chunk)
             left -= len(chunk)
+    return digest.hexdigest()
 
 
 def shown(path: Path | str) -> str:

@@ -19,7 +19,7 @@ from autograder.verdict import Verdict
 if TYPE_CHECKING:
     from autograder.grade import Grader
 
-_warm: dict[tuple[Path, str], tuple[Assignment, Grader]] = {}
+_warm: dict[tuple[Path, str], tuple[str, Grader]] = {}
 _lent: dict[tuple[Path, str], Grader] = {}
 
 
@@ -42,16 +42,18 @@ def using(assignment: Assignment, grader: Grader) -> Iterator[None]:
 
 
 def _own(key: tuple[Path, str]) -> Grader:
-    assignment = current(*key)
-    if key in _warm:
-        made_for, grader = _warm[key]
-        if made_for is assignment:
-            return grader
-        _warm.pop(key)[1].close()  # a property was mended since: the old grader knows only the old one
     # Imported here because it is heavy, and the formgrader loads this module long before anything is graded.
     from autograder.grade import Grader
+    from autograder.store import suite_digest
 
-    _warm[key] = (assignment, Grader(assignment))
+    assignment = current(*key)
+    suite = suite_digest(assignment)
+    if key in _warm:
+        made_for, grader = _warm[key]
+        if made_for == suite:
+            return grader
+        _warm.pop(key)[1].close()  # a property was mended since; this grader knows only the old one
+    _warm[key] = (suite, Grader(assignment))
     return _warm[key][1]
 
 

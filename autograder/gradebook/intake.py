@@ -26,24 +26,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import nbformat
 
 from autograder.course import Assignment
 from autograder.errors import CourseError
 from autograder.gradebook import ledger
-from autograder.gradebook.files import copy
+from autograder.gradebook.files import copy_tree
 from autograder.gradebook.ledger import Arrival, Ledger
 from autograder.gradebook.rebuild import rebuild
-from autograder.submission import Submission, read_submission
+from autograder.submission import Submission, find_submission, read_submission
 
 ORIGINAL = "original-"
 TIMESTAMP = "timestamp.txt"
 SECRET = "submission_secret.txt"  # `nbgrader submit` makes it; nbgrader gives feedback back to whoever knows it
-SECRET_TEXT = re.compile(r"[\w.+/=-]{1,256}", re.ASCII)
+SECRET_TEXT = re.compile(rb"[\w.+/=-]+")
 
 # A student's name becomes a folder, a file and one of nbgrader's globs.
 STUDENT = re.compile(r"\w([\w.@+ -]{0,100}[\w@+-])?")
+
+
+Outcome = Literal["new", "updated", "unchanged"]
 
 
 def students(assignment: Assignment) -> list[str]:
@@ -62,74 +66,183 @@ def check_name(student: str) -> None:
         raise CourseError(f"{student!r} cannot name a student: letters, digits, spaces and . _ @ + - can")
 
 
-def receive(
-    assignment: Assignment, student: str, sources: Sequence[Path], *, received: datetime | None, origin: str
-) -> Submission:
-    """Take in files that came from elsewhere, as the student's newest submission.
+def receive(assignment: Assignment, student: str, folder: Path, *, received: datetime | None, origin: str) -> Outcome:
+    """Take in a folder that came from elsewhere, as the student's newest submission.
+
+    The same files as last time are no new submission: what a grader put there by hand since then stays, and so does the
+    time, if it is known.
 
     Args:
-        assignment: what they answer.
-        student: who handed them in.
-        sources: a folder, whose contents are meant, or single files.
-        received: when they arrived, by the instructor's clock; None if nobody knows.
-        origin: where they came from, for the record.
+        assignment: what was answered.
+        student: who answered.
+        folder: what was handed in; it stays as it is.
+        received: when it arrived, by the instructor's clock; None if nobody knows.
+        origin: where it came from, for the record.
 
     Raises:
         CourseError: the student's name will not do.
+        OSError: the folder cannot be read.
     """
     check_name(student)
     with _alone(assignment):
-        _take(assignment, student, sources, Arrival(received=received and received.astimezone(UTC), origin=origin))
-        return _present(assignment, student)
+        arrival = Arrival(received=received.astimezone(UTC) if received else None, origin=origin)
+        outcome = _take(assignment, student, folder, arrival)
+        _present(assignment, student)
+        return outcome
 
 
 def intake(assignment: Assignment, student: str) -> Submission:
-    """Make sure that all of a student's folder is taken in, and read the submission.
+    """Make sure that all of a student's folder is taken in, and read the submission that counts.
 
     Raises:
         CourseError: there is no such folder, or its name will not do.
     """
     check_name(student)
     folder = assignment.submission_directory(student)
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise CourseError(f"{student} has handed in nothing for {assignment.slug}; `course collect` brings submissions")
     with _alone(assignment):
         known = ledger.read(assignment, student)
-        for name in known.leftover:
-            _remove(folder / name)
+        _clear_away(assignment, student, known)
         if by_hand := _put_there_by_hand(assignment, folder, known):
-            last = arrival(assignment, student)
-            here = Arrival(received=last and last.received, origin="put there by hand")
-            _take(assignment, student, by_hand, here, leftover=[path.name for path in by_hand])
+            last = known.arrivals.get(_last(folder, known))
+            here = Arrival(received=last.received if last else None, origin="put there by hand", by_hand=True)
+            _take(assignment, student, folder, here, by_hand)
         return _present(assignment, student)
 
 
-def arrival(assignment: Assignment, student: str) -> Arrival | None:
-    """What is known of the arrival of the submission that counts."""
-    last = _last(assignment.submission_directory(student))
-    return ledger.read(assignment, student).arrivals.get(last)
+def original(assignment: Assignment, student: str) -> tuple[Path, Arrival]:
+    """The submission that counts, as it was handed in, and what is known of its arrival.
 
-
-def _put_there_by_hand(assignment: Assignment, folder: Path, known: Ledger) -> list[Path]:
-    ours = {f"{ORIGINAL}{number}" for number in known.arrivals}
-    rest = sorted(path for path in folder.iterdir() if path.name not in ours or path.is_symlink())
-    notebook = folder / f"{assignment.slug}.ipynb"
-    if {path.name for path in rest} <= {notebook.name, TIMESTAMP, SECRET} and known.arrivals:
-        try:
-            if notebook not in rest or _digest(notebook.read_bytes()) in known.wrote:
-                return []
-        except OSError:  # a link that leads nowhere, or to where we may not look
-            pass
-    return rest
-
-
-def _take(
-    assignment: Assignment, student: str, sources: Sequence[Path], arrived: Arrival, leftover: Sequence[str] = ()
-) -> None:
-    """Make `sources` the student's last original. Interrupted anywhere, it has happened or it has not."""
+    Raises:
+        CourseError: nothing was taken in.
+    """
     folder = assignment.submission_directory(student)
-    folder.mkdir(parents=True, exist_ok=True)
-    incoming = assignment.submitted_root / ".incoming"
-    incoming.mkdir(exist_ok=True)
     known = ledger.read(assignment, student)
-    number = max(_last(folder), *known.arrivals, 0) + 1 ...
+    if not (last := _last(folder, known)):
+        raise CourseError(f"{student} has handed in nothing for {assignment.slug}; `course collect` brings submissions")
+    return folder / f"{ORIGINAL}{last}", known.arrivals[last]
+
+
+def read(assignment: Assignment, student: str) -> Submission:
+    """Read the submission that counts; one that cannot be read has a `problem`, and earns nothing.
+
+    Raises:
+        CourseError: nothing was taken in.
+    """
+    folder, _ = original(assignment, student)
+    try:
+        return read_submission(find_submission(folder, assignment), assignment)
+    except CourseError as error:
+        problem = str(error).replace(f"{folder} holds", "the submission has")
+        return Submission(folder, (), {}, (), problem, hashlib.sha256().hexdigest())
+
+
+def _last(folder: Path, known: Ledger) -> int:
+    return max((number for number in known.arrivals if _is_folder(folder / f"{ORIGINAL}{number}")), default=0)
+
+
+def _put_there_by_hand(assignment: Assignment, folder: Path, known: Ledger) -> list[str]:
+    last = _last(folder, known)
+    originals = {f"{ORIGINAL}{number}" for number in range(1, last + 1)}
+    rest = {path.name for path in folder.iterdir()} - originals
+    notebook = folder / f"{assignment.slug}.ipynb"
+    ours = {TIMESTAMP, SECRET}
+    if _is_file(notebook) and _digest(notebook.read_bytes()) in known.wrote:
+        ours.add(notebook.name)
+    return sorted(rest) if not last or rest - ours else []
+
+
+def _take(assignment: Assignment, student: str, source: Path, arrival: Arrival, only: Sequence[str] = ()) -> Outcome:
+    """Make `source` the student's last original. Killed at any moment, it has happened or it has not.
+
+    Given `only`, `source` is the student's own folder, and those files of it move.
+    """
+    folder = assignment.submission_directory(student)
+    incoming = assignment.submitted_root / ".incoming"
+    incoming.mkdir(parents=True, exist_ok=True)
+    known = ledger.read(assignment, student)
+    before = known.collected()
+    with tempfile.TemporaryDirectory(dir=incoming) as scratch:
+        copied = copy_tree(source, Path(scratch) / "new", only or None)
+        arrival.digest, arrival.left_out = copied.digest, copied.left_out
+        last = _last(folder, known)
+        if last and before and before.digest == arrival.digest and not arrival.by_hand:
+            before.received = before.received or arrival.received
+            ledger.write(assignment, student, known)
+            return "unchanged"
+        number = last + 1
+        while os.path.lexists(folder / f"{ORIGINAL}{number}"):  # a student may hand in a folder of that name
+            number += 1
+        known.arrivals[number] = arrival
+        known.leftover = list(only)
+        ledger.write(assignment, student, known)
+        folder.mkdir(parents=True, exist_ok=True)
+        os.rename(Path(scratch) / "new", folder / f"{ORIGINAL}{number}")
+    _clear_away(assignment, student, known)
+    return "updated" if last else "new"
+
+
+def _clear_away(assignment: Assignment, student: str, known: Ledger) -> None:
+    """Remove what was copied into the last original, once it is there."""
+    folder = assignment.submission_directory(student)
+    if known.leftover and _last(folder, known) == max(known.arrivals):
+        for path in (folder / name for name in known.leftover):
+            if _is_folder(path):
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    if known.leftover:
+        known.leftover = []
+        ledger.write(assignment, student, known)
+
+
+def _present(assignment: Assignment, student: str) -> Submission:
+    """Write what nbgrader sees."""
+    folder = assignment.submission_directory(student)
+    source, arrival = original(assignment, student)
+    submission = read(assignment, student)
+    content = nbformat.writes(rebuild(assignment, submission)).encode()
+    known = ledger.read(assignment, student)
+    if _digest(content) not in known.wrote:
+        known.wrote.append(_digest(content))
+        ledger.write(assignment, student, known)
+    _put(folder / f"{assignment.slug}.ipynb", content)
+    _put(folder / TIMESTAMP, ledger.stamp(arrival.received).encode() if arrival.received else None)
+    _put(folder / SECRET, _secret(source))
+    return submission
+
+
+def _secret(source: Path) -> bytes | None:
+    path = source / SECRET
+    content = path.read_bytes() if _is_file(path) and path.stat().st_size <= 256 else b""
+    return content if SECRET_TEXT.fullmatch(content) else None
+
+
+def _put(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    elif not _is_file(path) or path.read_bytes() != content:
+        ledger.replace(path, content)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+@contextmanager
+def _alone(assignment: Assignment) -> Iterator[None]:
+    """Nobody else takes in submissions meanwhile: `course grade` and the formgrader may both be at work."""
+    folder = ledger.ledgers(assignment)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from nbgrader.api import Gradebook
 from nbgrader.plugins import BasePlugin
 
-from autograder.course import Assignment, Policy
+from autograder.course import Policy
 from autograder.gradebook.context import CourseContext
 
 DAY = 24 * 60 * 60
@@ -40,16 +39,6 @@ class LatePenalty(CourseContext, BasePlugin):
         notebook = graded.gradebook.find_submission_notebook(graded.notebook_id, graded.assignment_id, student_id)
         policy = self.assignment(graded.assignment_id).course.policy
         return penalty(policy, notebook.max_score, score, total_seconds_late)
-
-
-def refresh(gradebook: Gradebook, assignment: Assignment, student: str) -> float:
-    """Work the penalty out again, for the score as it stands now: written answers are graded after lateness was."""
-    submission = gradebook.find_submission(assignment.slug, student)
-    notebook = gradebook.find_submission_notebook(assignment.slug, assignment.slug, student)
-    off = penalty(assignment.course.policy, notebook.max_score, notebook.score, submission.total_seconds_late)
-    notebook.late_submission_penalty = off or None
-    gradebook.db.commit()
-    return off
 
 
 def naive_utc(time: datetime | None) -> datetime | None:

@@ -13,10 +13,15 @@ from autograder.errors import CourseError
 
 
 class Arrival(BaseModel):
-    """One submission that arrived: when, if the instructor's clock saw it, where from, and what was not taken."""
+    """One submission that arrived: when, if the instructor's clock saw it, where from, and what was not taken.
+
+    `digest` is that of its files, and `by_hand` says that a person put it in the student's folder.
+    """
 
     received: AwareDatetime | None
     origin: str
+    by_hand: bool = False
+    digest: str = ""
     left_out: list[str] = []
 
 
@@ -30,6 +35,12 @@ class Ledger(BaseModel):
     arrivals: dict[int, Arrival] = {}
     wrote: list[str] = []
     leftover: list[str] = []
+
+    def collected(self) -> Arrival | None:
+        """The last submission that came from the student and not by a grader's hand."""
+        return next(
+            (self.arrivals[n] for n in sorted(self.arrivals, reverse=True) if not self.arrivals[n].by_hand), None
+        )
 
 
 def ledgers(assignment: Assignment) -> Path:

@@ -15,7 +15,6 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from autograder.course import Course
-from autograder.gradebook import intake
 from autograder.report import TEMPLATES
 
 FILE = "nbgrader_config.py"
@@ -45,7 +44,7 @@ def settings(course: Course) -> Config:
         "__pycache__",
         "*.whl",
         *(f"{assignment.slug}.py" for assignment in course),  # the starter; students get the notebook made from it
-        *intake.ORIGINALS,  # what a student handed in, beside the notebook rebuilt from it
+        "original-[0-9]*",  # what a student handed in, beside the notebook rebuilt from it
     ]
 
     c.Exchange.timezone = str(course.timezone)
@@ -61,7 +60,8 @@ def settings(course: Course) -> Config:
         "nbgrader.preprocessors.SaveCells",
     ]
 
-    c.Autograde.pre_convert_hook = "autograder.gradebook.hook.take_in"
+    c.Autograde.pre_convert_hook = "autograder.gradebook.autograding.take_in"
+    c.Autograde.exporter_class = "autograder.gradebook.autograding.SubmissionExporter"
     c.Autograde.sanitize_preprocessors = [
         "nbgrader.preprocessors.OverwriteKernelspec",
         "nbgrader.preprocessors.OverwriteCells",
@@ -76,11 +76,7 @@ def settings(course: Course) -> Config:
     ]
     c.AssignLatePenalties.plugin_class = "autograder.gradebook.lateness.LatePenalty"
 
-    c.GenerateFeedback.preprocessors = [
-        "autograder.gradebook.preprocessors.RefreshLatePenalty",
-        "nbgrader.preprocessors.GetGrades",
-        "autograder.gradebook.preprocessors.ComposeFeedback",
-    ]
+    c.GenerateFeedback.preprocessors = ["autograder.gradebook.preprocessors.ComposeFeedback"]
     c.HTMLExporter.extra_template_basedirs = [str(TEMPLATES), str(STOCK_TEMPLATES)]
     # What students write in Markdown reaches the browsers of graders too, in the formgrader.
     c.HTMLExporter.filters = {"markdown2html": "autograder.report.markdown.safe_html"}

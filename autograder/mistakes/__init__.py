@@ -1,4 +1,13 @@
-"""Known mistakes: wrong answers that people really give, runnable, each with the sentence that a student reads."""
+"""Known mistakes: wrong answers that people really give, runnable, each with the sentence that a student reads.
+
+One file for each assignment. A short mistake is written out, a mistake in a long answer is an edit of the reference:
+
+    @mistake("kl_divergence", says="Every value is twice what it should be: the ½ in front is missing.")
+    def kl_without_half(mu, logvar):
+        return (mu**2 + logvar.exp() - logvar - 1).sum(-1)
+
+    elbo_without_kl = edited(reference.elbo, {" - kl(mu, logvar)": ""}, says="A code far from the prior costs nothing: …")
+"""
 
 from __future__ import annotations
 
@@ -7,8 +16,8 @@ import importlib
 import importlib.util
 import inspect
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -19,43 +28,50 @@ Definition = TypeVar("Definition", bound=Callable[..., Any])
 class Mistake:
     """One wrong answer to one exercise.
 
-    `says` tells what was observed and where to look, never the code. `definition` is the wrong function or class; it uses
-    nothing but what the starter imports.
+    `says` tells what was observed and where to look, never the code. `source` defines the exercise, wrongly, with nothing
+    but what the starter imports and defines, so that it can stand in a submission. `name` is the mistake's own in its module.
     """
 
     exercise: str
-    name: str
     says: str
-    definition: Callable[..., Any]
-
-    @property
-    def source(self) -> str:
-        """The source of the definition, called as the exercise is, so that it can stand in a submission."""
-        tree = ast.parse(textwrap.dedent(inspect.getsource(self.definition)))
-        (node,) = tree.body
-        assert isinstance(node, ast.FunctionDef | ast.ClassDef)
-        node.name = self.exercise
-        node.decorator_list = []
-        return ast.unparse(node) + "\n"
+    source: str
+    name: str = ""
 
 
 def mistake(exercise: str, *, says: str) -> Callable[[Definition], Definition]:
     """Record a function or class as a known mistake in the exercise of that name."""
 
     def mark(definition: Definition) -> Definition:
-        definition.mistake = Mistake(exercise, definition.__name__, says, definition)  # type: ignore[attr-defined]
+        (node,) = ast.parse(textwrap.dedent(inspect.getsource(definition))).body
+        assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+        node.name, node.decorator_list = exercise, []
+        definition.mistake = Mistake(exercise, says, ast.unparse(node) + "\n")  # type: ignore[attr-defined]
         return definition
 
     return mark
 
 
+def edited(reference: Callable[..., Any], changes: Mapping[str, str], *, says: str) -> Mistake:
+    """The reference with some of its text replaced, as a known mistake.
+
+    Raises:
+        ValueError: a text to replace is not there exactly once, since the reference has changed.
+    """
+    source = inspect.getsource(reference)
+    for old, new in changes.items():
+        if source.count(old) != 1:
+            raise ValueError(f"{old!r} stands {source.count(old)} times in the reference of {reference.__name__}, not once")
+        source = source.replace(old, new)
+    return Mistake(reference.__name__, says, source)
+
+
 def mistakes_in(module: ModuleType) -> tuple[Mistake, ...]:
-    """The known mistakes that a module records, in the order in which it does."""
-    found = (vars(value).get("mistake") for value in vars(module).values() if hasattr(value, "__dict__"))
-    return tuple(item for item in found if isinstance(item, Mistake))
+    """The known mistakes of a module, in its order."""
+    found = {name: getattr(value, "mistake", value) for name, value in vars(module).items()}
+    return tuple(replace(item, name=name) for name, item in found.items() if isinstance(item, Mistake))
 
 
 def known_mistakes(slug: str) -> tuple[Mistake, ...]:
-    """The known mistakes of an assignment; an assignment may have none yet."""
+    """The known mistakes of an assignment; none if it has no file of them."""
     name = f"{__name__}.{slug}"
     return mistakes_in(importlib.import_module(name)) if importlib.util.find_spec(name) else ()

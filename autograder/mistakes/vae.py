@@ -1,4 +1,4 @@
-# ruff: noqa: D1, B008 — what a mistake is, it says itself
+# ruff: noqa: D1 — what a mistake is, it says itself
 """Known mistakes in `vae`."""
 
 from collections.abc import Callable
@@ -6,12 +6,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from autograder.mistakes import mistake
+from autograder.mistakes import edited, mistake
+from solutions import vae as reference
 
 # ---- Decoder
 
 
-@mistake("Decoder", says="Every output lies between 0 and 1: these are probabilities. Look at what follows the last layer.")
+@mistake(
+    "Decoder", says="Every output lies between 0 and 1: these are probabilities. Look at what follows the last layer."
+)
 class DecoderOfProbabilities(nn.Module):
     def __init__(self, latent_dim: int, hidden_dim: int, data_dim: int) -> None:
         super().__init__()
@@ -43,7 +46,10 @@ class DecoderWithoutNonlinearity(nn.Module):
         return self.net(z)
 
 
-@mistake("Decoder", says="Some weights are not among `.parameters()`, so that no optimiser finds them: look at what holds the layers.")
+@mistake(
+    "Decoder",
+    says="Some weights are not among `.parameters()`, so that no optimiser finds them: look at what holds the layers.",
+)
 class DecoderWithLayersInAList(nn.Module):
     def __init__(self, latent_dim: int, hidden_dim: int, data_dim: int) -> None:
         super().__init__()
@@ -59,12 +65,18 @@ class DecoderWithLayersInAList(nn.Module):
 # ---- bernoulli_log_likelihood
 
 
-@mistake("bernoulli_log_likelihood", says="Every value is too small by the number of pixels: a mean stands where a sum was asked for.")
+@mistake(
+    "bernoulli_log_likelihood",
+    says="Every value is too small by the number of pixels: a mean stands where a sum was asked for.",
+)
 def likelihood_averaged(logits: Tensor, x: Tensor) -> Tensor:
     return -nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none").mean(1)
 
 
-@mistake("bernoulli_log_likelihood", says="The sign is flipped: this is the cross-entropy, which is minus the log-likelihood.")
+@mistake(
+    "bernoulli_log_likelihood",
+    says="The sign is flipped: this is the cross-entropy, which is minus the log-likelihood.",
+)
 def likelihood_with_the_sign_flipped(logits: Tensor, x: Tensor) -> Tensor:
     return nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
 
@@ -74,29 +86,42 @@ def likelihood_of_bright_pixels_only(logits: Tensor, x: Tensor) -> Tensor:
     return (x * nn.functional.logsigmoid(logits)).sum(1)
 
 
-@mistake("bernoulli_log_likelihood", says="Large logits give infinities or NaN: the logarithm of a rounded sigmoid is taken.")
+@mistake(
+    "bernoulli_log_likelihood", says="Large logits give infinities or NaN: the logarithm of a rounded sigmoid is taken."
+)
 def likelihood_that_overflows(logits: Tensor, x: Tensor) -> Tensor:
     p = torch.sigmoid(logits)
     return (x * p.log() + (1 - x) * (1 - p).log()).sum(1)
 
 
-@mistake("bernoulli_log_likelihood", says="However wrong a confident logit is, its price stops growing: a small number is added inside the logarithm.")
+@mistake(
+    "bernoulli_log_likelihood",
+    says="However wrong a confident logit is, its price stops growing: a small number is added inside the logarithm.",
+)
 def likelihood_with_an_epsilon(logits: Tensor, x: Tensor) -> Tensor:
     p = torch.sigmoid(logits)
     return (x * (p + 1e-6).log() + (1 - x) * (1 - p + 1e-6).log()).sum(1)
 
 
-@mistake("bernoulli_log_likelihood", says="The sigmoid is applied twice: no pixel's probability ever leaves the range from 0.5 to 0.73.")
+@mistake(
+    "bernoulli_log_likelihood",
+    says="The sigmoid is applied twice: no pixel's probability ever leaves the range from 0.5 to 0.73.",
+)
 def likelihood_with_two_sigmoids(logits: Tensor, x: Tensor) -> Tensor:
     return -nn.functional.binary_cross_entropy_with_logits(logits.sigmoid(), x, reduction="none").sum(1)
 
 
-@mistake("bernoulli_log_likelihood", says="The values are squared errors: those belong to a Gaussian decoder, and this one is Bernoulli.")
+@mistake(
+    "bernoulli_log_likelihood",
+    says="The values are squared errors: those belong to a Gaussian decoder, and this one is Bernoulli.",
+)
 def likelihood_of_a_gaussian(logits: Tensor, x: Tensor) -> Tensor:
     return -(logits.sigmoid() - x).square().sum(1)
 
 
-@mistake("bernoulli_log_likelihood", says="One number came for the whole batch: the sum has to keep the batch dimension.")
+@mistake(
+    "bernoulli_log_likelihood", says="One number came for the whole batch: the sum has to keep the batch dimension."
+)
 def likelihood_of_the_whole_batch(logits: Tensor, x: Tensor) -> Tensor:
     return -nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="sum")
 
@@ -128,7 +153,10 @@ class EncoderWithOneHead(nn.Module):
         return code, code
 
 
-@mistake("Encoder", says="logvar is never negative, so no σ can be below 1: is it a variance that comes out, and not its logarithm?")
+@mistake(
+    "Encoder",
+    says="logvar is never negative, so no σ can be below 1: is it a variance that comes out, and not its logarithm?",
+)
 class EncoderOfVariances(nn.Module):
     def __init__(self, data_dim: int, hidden_dim: int, latent_dim: int) -> None:
         super().__init__()
@@ -141,7 +169,10 @@ class EncoderOfVariances(nn.Module):
         return self.mu(hidden), nn.functional.softplus(self.var(hidden))
 
 
-@mistake("Encoder", says="No output is ever negative, and half of the latent space stays empty: look at what follows the last layer.")
+@mistake(
+    "Encoder",
+    says="No output is ever negative, and half of the latent space stays empty: look at what follows the last layer.",
+)
 class EncoderWithReluAtTheEnd(nn.Module):
     def __init__(self, data_dim: int, hidden_dim: int, latent_dim: int) -> None:
         super().__init__()
@@ -166,7 +197,10 @@ class EncoderWithOneVariance(nn.Module):
         return mu, self.logvar.expand_as(mu)
 
 
-@mistake("Encoder", says="Some weights are not among `.parameters()`, so that no optimiser finds them: look at what holds the layers.")
+@mistake(
+    "Encoder",
+    says="Some weights are not among `.parameters()`, so that no optimiser finds them: look at what holds the layers.",
+)
 class EncoderWithLayersInAList(nn.Module):
     def __init__(self, data_dim: int, hidden_dim: int, latent_dim: int) -> None:
         super().__init__()
@@ -186,7 +220,10 @@ def kl_without_half(mu: Tensor, logvar: Tensor) -> Tensor:
     return (mu**2 + logvar.exp() - logvar - 1).sum(-1)
 
 
-@mistake("kl_divergence", says="Every value is too small by the number of latent dimensions: a mean stands where a sum was asked for.")
+@mistake(
+    "kl_divergence",
+    says="Every value is too small by the number of latent dimensions: a mean stands where a sum was asked for.",
+)
 def kl_averaged(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mu**2 + logvar.exp() - logvar - 1).mean(-1)
 
@@ -206,7 +243,10 @@ def kl_with_the_sign_flipped(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (1 + logvar - mu**2 - logvar.exp()).sum(-1)
 
 
-@mistake("kl_divergence", says="At the prior itself the value is not 0 but half the number of latent dimensions: the constant term is missing.")
+@mistake(
+    "kl_divergence",
+    says="At the prior itself the value is not 0 but half the number of latent dimensions: the constant term is missing.",
+)
 def kl_without_the_constant(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mu**2 + logvar.exp() - logvar).sum(-1)
 
@@ -221,7 +261,10 @@ def kl_with_absolute_means(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mu.abs() + logvar.exp() - logvar - 1).sum(-1)
 
 
-@mistake("kl_divergence", says="This is the divergence the other way round, of the prior from q: it measures with the wrong Gaussian.")
+@mistake(
+    "kl_divergence",
+    says="This is the divergence the other way round, of the prior from q: it measures with the wrong Gaussian.",
+)
 def kl_the_other_way_round(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * ((1 + mu**2) / logvar.exp() + logvar - 1).sum(-1)
 
@@ -249,7 +292,10 @@ def samples_without_noise(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
     return mu
 
 
-@mistake("reparameterize", says="The same arguments give different samples: fresh noise is drawn, and the noise passed in goes unused.")
+@mistake(
+    "reparameterize",
+    says="The same arguments give different samples: fresh noise is drawn, and the noise passed in goes unused.",
+)
 def samples_with_noise_of_its_own(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
     return mu + (0.5 * logvar).exp() * torch.randn_like(mu)
 
@@ -277,104 +323,76 @@ def samples_without_a_graph(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor
 
 # ---- elbo
 
-
-@mistake("elbo", says="A code far from the prior raises the bound: the KL divergence is added, where it has to be paid.")
-def elbo_plus_kl(
-    x: Tensor, encoder: Callable, decoder: Callable, noise: Tensor, *, sample: Callable, kl: Callable, log_likelihood: Callable
-) -> Tensor:
-    mu, logvar = encoder(x)
-    return log_likelihood(decoder(sample(mu, logvar, noise)), x) + kl(mu, logvar)
-
-
-@mistake("elbo", says="A code far from the prior costs nothing: the KL divergence is missing.")
-def elbo_without_kl(
-    x: Tensor, encoder: Callable, decoder: Callable, noise: Tensor, *, sample: Callable, kl: Callable, log_likelihood: Callable
-) -> Tensor:
-    mu, logvar = encoder(x)
-    return log_likelihood(decoder(sample(mu, logvar, noise)), x)
-
-
-@mistake("elbo", says="The noise changes nothing: the means are decoded, not a sample.")
-def elbo_at_the_mean(
-    x: Tensor, encoder: Callable, decoder: Callable, noise: Tensor, *, sample: Callable, kl: Callable, log_likelihood: Callable
-) -> Tensor:
-    mu, logvar = encoder(x)
-    return log_likelihood(decoder(mu), x) - kl(mu, logvar)
-
-
-@mistake("elbo", says="The encoder plays no part in the sample: the noise itself is decoded.")
-def elbo_of_the_prior(
-    x: Tensor, encoder: Callable, decoder: Callable, noise: Tensor, *, sample: Callable, kl: Callable, log_likelihood: Callable
-) -> Tensor:
-    mu, logvar = encoder(x)
-    return log_likelihood(decoder(noise), x) - kl(mu, logvar)
-
-
-@mistake("elbo", says="The same noise gives different bounds: fresh noise is drawn, and the noise passed in goes unused.")
-def elbo_with_noise_of_its_own(
-    x: Tensor, encoder: Callable, decoder: Callable, noise: Tensor, *, sample: Callable, kl: Callable, log_likelihood: Callable
-) -> Tensor:
-    mu, logvar = encoder(x)
-    return log_likelihood(decoder(sample(mu, logvar, torch.randn_like(mu))), x) - kl(mu, logvar)
-
-
-@mistake("elbo", says="No gradient comes back from the decoder to the encoder: the sample is cut off from the graph.")
-def elbo_with_a_detached_sample(
-    x: Tensor, encoder: Callable, decoder: Callable, noise: Tensor, *, sample: Callable, kl: Callable, log_likelihood: Callable
-) -> Tensor:
-    mu, logvar = encoder(x)
-    return log_likelihood(decoder(sample(mu, logvar, noise).detach()), x) - kl(mu, logvar)
-
-
-@mistake("elbo", says="The likelihood is given probabilities, and takes logits: the sigmoid is applied twice.")
-def elbo_of_probabilities(
-    x: Tensor, encoder: Callable, decoder: Callable, noise: Tensor, *, sample: Callable, kl: Callable, log_likelihood: Callable
-) -> Tensor:
-    mu, logvar = encoder(x)
-    return log_likelihood(decoder(sample(mu, logvar, noise)).sigmoid(), x) - kl(mu, logvar)
-
-
-@mistake("elbo", says="One number came for the whole batch: the mean is taken too early.")
-def elbo_of_the_whole_batch(
-    x: Tensor, encoder: Callable, decoder: Callable, noise: Tensor, *, sample: Callable, kl: Callable, log_likelihood: Callable
-) -> Tensor:
-    mu, logvar = encoder(x)
-    return (log_likelihood(decoder(sample(mu, logvar, noise)), x) - kl(mu, logvar)).mean()
-
-
-@mistake("elbo", says="Every data point pays the batch's mean KL divergence instead of its own.")
-def elbo_with_the_mean_kl(
-    x: Tensor, encoder: Callable, decoder: Callable, noise: Tensor, *, sample: Callable, kl: Callable, log_likelihood: Callable
-) -> Tensor:
-    mu, logvar = encoder(x)
-    return log_likelihood(decoder(sample(mu, logvar, noise)), x) - kl(mu, logvar).mean()
-
-
-@mistake("elbo", says="What the encoder returns is taken in the wrong order: mu comes first, then logvar.")
-def elbo_with_swapped_outputs(
-    x: Tensor, encoder: Callable, decoder: Callable, noise: Tensor, *, sample: Callable, kl: Callable, log_likelihood: Callable
-) -> Tensor:
-    logvar, mu = encoder(x)
-    return log_likelihood(decoder(sample(mu, logvar, noise)), x) - kl(mu, logvar)
-
-
-@mistake("elbo", says="The sign is flipped: this is the loss, minus the bound.")
-def elbo_with_the_sign_flipped(
-    x: Tensor, encoder: Callable, decoder: Callable, noise: Tensor, *, sample: Callable, kl: Callable, log_likelihood: Callable
-) -> Tensor:
-    mu, logvar = encoder(x)
-    return kl(mu, logvar) - log_likelihood(decoder(sample(mu, logvar, noise)), x)
-
+elbo_plus_kl = edited(
+    reference.elbo,
+    {"- kl(mu, logvar)": "+ kl(mu, logvar)"},
+    says="A code far from the prior raises the bound: the KL divergence is added, where it has to be paid.",
+)
+elbo_without_kl = edited(
+    reference.elbo,
+    {" - kl(mu, logvar)": ""},
+    says="A code far from the prior costs nothing: the KL divergence is missing.",
+)
+elbo_at_the_mean = edited(
+    reference.elbo,
+    {"sample(mu, logvar, noise)": "mu"},
+    says="The noise changes nothing: the means are decoded, not a sample.",
+)
+elbo_of_the_prior = edited(
+    reference.elbo,
+    {"sample(mu, logvar, noise)": "noise"},
+    says="The encoder plays no part in the sample: the noise itself is decoded.",
+)
+elbo_with_noise_of_its_own = edited(
+    reference.elbo,
+    {"sample(mu, logvar, noise)": "sample(mu, logvar, torch.randn_like(mu))"},
+    says="The same noise gives different bounds: fresh noise is drawn, and the noise passed in goes unused.",
+)
+elbo_with_a_detached_sample = edited(
+    reference.elbo,
+    {"sample(mu, logvar, noise)": "sample(mu, logvar, noise).detach()"},
+    says="No gradient comes back from the decoder to the encoder: the sample is cut off from the graph.",
+)
+elbo_of_probabilities = edited(
+    reference.elbo,
+    {"log_likelihood(logits, x)": "log_likelihood(logits.sigmoid(), x)"},
+    says="The likelihood is given probabilities, and takes logits: the sigmoid is applied twice.",
+)
+elbo_of_the_whole_batch = edited(
+    reference.elbo,
+    {"log_likelihood(logits, x) - kl(mu, logvar)": "(log_likelihood(logits, x) - kl(mu, logvar)).mean()"},
+    says="One number came for the whole batch: the mean is taken too early.",
+)
+elbo_with_the_mean_kl = edited(
+    reference.elbo,
+    {"- kl(mu, logvar)": "- kl(mu, logvar).mean()"},
+    says="Every data point pays the batch's mean KL divergence instead of its own.",
+)
+elbo_with_swapped_outputs = edited(
+    reference.elbo,
+    {"mu, logvar = encoder(x)": "logvar, mu = encoder(x)"},
+    says="What the encoder returns is taken in the wrong order: mu comes first, then logvar.",
+)
+elbo_with_the_sign_flipped = edited(
+    reference.elbo,
+    {"log_likelihood(logits, x) - kl(mu, logvar)": "kl(mu, logvar) - log_likelihood(logits, x)"},
+    says="The sign is flipped: this is the loss, minus the bound.",
+)
 
 # ---- beta_vae_loss
 
 
-@mistake("beta_vae_loss", says="The loss goes down as the data become less likely: the sign is flipped, and this is maximised.")
+@mistake(
+    "beta_vae_loss",
+    says="The loss goes down as the data become less likely: the sign is flipped, and this is maximised.",
+)
 def loss_with_the_sign_flipped(log_likelihood: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
     return (log_likelihood - beta * kl).mean()
 
 
-@mistake("beta_vae_loss", says="The loss grows with the batch: a sum stands where the mean over the batch was asked for.")
+@mistake(
+    "beta_vae_loss", says="The loss grows with the batch: a sum stands where the mean over the batch was asked for."
+)
 def loss_summed(log_likelihood: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
     return (beta * kl - log_likelihood).sum()
 
@@ -394,7 +412,10 @@ def loss_without_beta(log_likelihood: Tensor, kl: Tensor, beta: float = 1.0) -> 
     return (kl - log_likelihood).mean()
 
 
-@mistake("beta_vae_loss", says="A larger KL divergence lowers the loss: the two terms have the wrong signs relative to each other.")
+@mistake(
+    "beta_vae_loss",
+    says="A larger KL divergence lowers the loss: the two terms have the wrong signs relative to each other.",
+)
 def loss_minus_kl(log_likelihood: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
     return -(log_likelihood + beta * kl).mean()
 
@@ -440,217 +461,98 @@ def weight_without_period(step: int, warmup: int, *, period: int | None = None) 
     return min(1.0, step / warmup) if warmup else 1.0
 
 
-@mistake("kl_weight", says="The weight falls back to 0 right after the climb: it starts again every `warmup` steps, not every `period`.")
+@mistake(
+    "kl_weight",
+    says="The weight falls back to 0 right after the climb: it starts again every `warmup` steps, not every `period`.",
+)
 def weight_that_restarts_too_early(step: int, warmup: int, *, period: int | None = None) -> float:
     return step % warmup / warmup if warmup else 1.0
 
 
 # ---- train_vae
 
-
-@mistake("train_vae", says="The decoder's weights moved and the encoder's did not: look at what the optimiser is given.")
-def training_of_the_decoder_only(
-    encoder: nn.Module, decoder: nn.Module, images: Tensor, *, epochs: int, batch_size: int = 64, learning_rate: float = 1e-3,
-    beta: float = 1.0, warmup: int = 0, generator: torch.Generator | None = None, on_epoch: Callable | None = None,
-    sample: Callable, kl: Callable, log_likelihood: Callable, loss: Callable, weight: Callable,
-) -> list[float]:  # fmt: skip
-    optimizer = torch.optim.Adam(decoder.parameters(), lr=learning_rate)
-    history, step = [], 0
-    for epoch in range(epochs):
-        total = 0.0
-        for rows in torch.randperm(len(images), generator=generator).split(batch_size):
-            x = images[rows]
-            mu, logvar = encoder(x)
-            noise = torch.randn(mu.shape, generator=generator)
-            log_px, price = log_likelihood(decoder(sample(mu, logvar, noise)), x), kl(mu, logvar)
-            optimizer.zero_grad()
-            loss(log_px, price, beta * weight(step, warmup)).backward()
-            optimizer.step()
-            total += (log_px - price).sum().item()
-            step += 1
-        history.append(total / len(images))
-        if on_epoch:
-            on_epoch(epoch, history[-1])
-    return history
-
-
-@mistake("train_vae", says="Gradients pile up from step to step: they are never set back to zero.")
-def training_with_gradients_that_pile_up(
-    encoder: nn.Module, decoder: nn.Module, images: Tensor, *, epochs: int, batch_size: int = 64, learning_rate: float = 1e-3,
-    beta: float = 1.0, warmup: int = 0, generator: torch.Generator | None = None, on_epoch: Callable | None = None,
-    sample: Callable, kl: Callable, log_likelihood: Callable, loss: Callable, weight: Callable,
-) -> list[float]:  # fmt: skip
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=learning_rate)
-    history, step = [], 0
-    for epoch in range(epochs):
-        total = 0.0
-        for rows in torch.randperm(len(images), generator=generator).split(batch_size):
-            x = images[rows]
-            mu, logvar = encoder(x)
-            noise = torch.randn(mu.shape, generator=generator)
-            log_px, price = log_likelihood(decoder(sample(mu, logvar, noise)), x), kl(mu, logvar)
-            loss(log_px, price, beta * weight(step, warmup)).backward()
-            optimizer.step()
-            total += (log_px - price).sum().item()
-            step += 1
-        history.append(total / len(images))
-        if on_epoch:
-            on_epoch(epoch, history[-1])
-    return history
-
-
-@mistake("train_vae", says="The images come in the same order in every epoch, and whatever the generator: nothing shuffles them.")
-def training_in_order(
-    encoder: nn.Module, decoder: nn.Module, images: Tensor, *, epochs: int, batch_size: int = 64, learning_rate: float = 1e-3,
-    beta: float = 1.0, warmup: int = 0, generator: torch.Generator | None = None, on_epoch: Callable | None = None,
-    sample: Callable, kl: Callable, log_likelihood: Callable, loss: Callable, weight: Callable,
-) -> list[float]:  # fmt: skip
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=learning_rate)
-    history, step = [], 0
-    for epoch in range(epochs):
-        total = 0.0
-        for x in images.split(batch_size):
-            mu, logvar = encoder(x)
-            noise = torch.randn(mu.shape, generator=generator)
-            log_px, price = log_likelihood(decoder(sample(mu, logvar, noise)), x), kl(mu, logvar)
-            optimizer.zero_grad()
-            loss(log_px, price, beta * weight(step, warmup)).backward()
-            optimizer.step()
-            total += (log_px - price).sum().item()
-            step += 1
-        history.append(total / len(images))
-        if on_epoch:
-            on_epoch(epoch, history[-1])
-    return history
-
-
-@mistake("train_vae", says="Two runs with equal generators differ: some randomness comes from elsewhere.")
-def training_with_global_randomness(
-    encoder: nn.Module, decoder: nn.Module, images: Tensor, *, epochs: int, batch_size: int = 64, learning_rate: float = 1e-3,
-    beta: float = 1.0, warmup: int = 0, generator: torch.Generator | None = None, on_epoch: Callable | None = None,
-    sample: Callable, kl: Callable, log_likelihood: Callable, loss: Callable, weight: Callable,
-) -> list[float]:  # fmt: skip
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=learning_rate)
-    history, step = [], 0
-    for epoch in range(epochs):
-        total = 0.0
-        for rows in torch.randperm(len(images)).split(batch_size):
-            x = images[rows]
-            mu, logvar = encoder(x)
-            log_px, price = log_likelihood(decoder(sample(mu, logvar, torch.randn_like(mu))), x), kl(mu, logvar)
-            optimizer.zero_grad()
-            loss(log_px, price, beta * weight(step, warmup)).backward()
-            optimizer.step()
-            total += (log_px - price).sum().item()
-            step += 1
-        history.append(total / len(images))
-        if on_epoch:
-            on_epoch(epoch, history[-1])
-    return history
-
-
-@mistake("train_vae", says="The last minibatch of an epoch is left out when it is smaller than the others.")
-def training_that_drops_the_rest(
-    encoder: nn.Module, decoder: nn.Module, images: Tensor, *, epochs: int, batch_size: int = 64, learning_rate: float = 1e-3,
-    beta: float = 1.0, warmup: int = 0, generator: torch.Generator | None = None, on_epoch: Callable | None = None,
-    sample: Callable, kl: Callable, log_likelihood: Callable, loss: Callable, weight: Callable,
-) -> list[float]:  # fmt: skip
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=learning_rate)
-    history, step = [], 0
-    batches = max(1, len(images) // batch_size)
-    for epoch in range(epochs):
-        total, count = 0.0, 0
-        for rows in torch.randperm(len(images), generator=generator).split(batch_size)[:batches]:
-            x = images[rows]
-            mu, logvar = encoder(x)
-            noise = torch.randn(mu.shape, generator=generator)
-            log_px, price = log_likelihood(decoder(sample(mu, logvar, noise)), x), kl(mu, logvar)
-            optimizer.zero_grad()
-            loss(log_px, price, beta * weight(step, warmup)).backward()
-            optimizer.step()
-            total += (log_px - price).sum().item()
-            count += len(x)
-            step += 1
-        history.append(total / count)
-        if on_epoch:
-            on_epoch(epoch, history[-1])
-    return history
-
-
-@mistake("train_vae", says="The warm-up starts again in every epoch: steps have to go on counting.")
-def training_that_warms_up_every_epoch(
-    encoder: nn.Module, decoder: nn.Module, images: Tensor, *, epochs: int, batch_size: int = 64, learning_rate: float = 1e-3,
-    beta: float = 1.0, warmup: int = 0, generator: torch.Generator | None = None, on_epoch: Callable | None = None,
-    sample: Callable, kl: Callable, log_likelihood: Callable, loss: Callable, weight: Callable,
-) -> list[float]:  # fmt: skip
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=learning_rate)
-    history = []
-    for epoch in range(epochs):
-        total = 0.0
-        for step, rows in enumerate(torch.randperm(len(images), generator=generator).split(batch_size)):
-            x = images[rows]
-            mu, logvar = encoder(x)
-            noise = torch.randn(mu.shape, generator=generator)
-            log_px, price = log_likelihood(decoder(sample(mu, logvar, noise)), x), kl(mu, logvar)
-            optimizer.zero_grad()
-            loss(log_px, price, beta * weight(step, warmup)).backward()
-            optimizer.step()
-            total += (log_px - price).sum().item()
-        history.append(total / len(images))
-        if on_epoch:
-            on_epoch(epoch, history[-1])
-    return history
-
-
-@mistake("train_vae", says="What is returned is minus the loss, so it depends on β and on the warm-up: the ELBO has the KL with weight 1.")
-def training_that_returns_its_loss(
-    encoder: nn.Module, decoder: nn.Module, images: Tensor, *, epochs: int, batch_size: int = 64, learning_rate: float = 1e-3,
-    beta: float = 1.0, warmup: int = 0, generator: torch.Generator | None = None, on_epoch: Callable | None = None,
-    sample: Callable, kl: Callable, log_likelihood: Callable, loss: Callable, weight: Callable,
-) -> list[float]:  # fmt: skip
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=learning_rate)
-    history, step = [], 0
-    for epoch in range(epochs):
-        losses = []
-        for rows in torch.randperm(len(images), generator=generator).split(batch_size):
-            x = images[rows]
-            mu, logvar = encoder(x)
-            noise = torch.randn(mu.shape, generator=generator)
-            log_px, price = log_likelihood(decoder(sample(mu, logvar, noise)), x), kl(mu, logvar)
-            optimizer.zero_grad()
-            value = loss(log_px, price, beta * weight(step, warmup))
-            value.backward()
-            optimizer.step()
-            losses.append(value.item())
-            step += 1
-        history.append(-sum(losses) / len(losses))
-        if on_epoch:
-            on_epoch(epoch, history[-1])
-    return history
-
-
-@mistake("train_vae", says="The bound does not improve: every step starts from a new optimiser, or none is taken.")
-def training_without_steps(
-    encoder: nn.Module, decoder: nn.Module, images: Tensor, *, epochs: int, batch_size: int = 64, learning_rate: float = 1e-3,
-    beta: float = 1.0, warmup: int = 0, generator: torch.Generator | None = None, on_epoch: Callable | None = None,
-    sample: Callable, kl: Callable, log_likelihood: Callable, loss: Callable, weight: Callable,
-) -> list[float]:  # fmt: skip
-    history, step = [], 0
-    for epoch in range(epochs):
-        total = 0.0
-        for rows in torch.randperm(len(images), generator=generator).split(batch_size):
-            x = images[rows]
-            mu, logvar = encoder(x)
-            noise = torch.randn(mu.shape, generator=generator)
-            log_px, price = log_likelihood(decoder(sample(mu, logvar, noise)), x), kl(mu, logvar)
-            loss(log_px, price, beta * weight(step, warmup)).backward()
-            total += (log_px - price).sum().item()
-            step += 1
-        history.append(total / len(images))
-        if on_epoch:
-            on_epoch(epoch, history[-1])
-    return history
-
+training_of_the_decoder_only = edited(
+    reference.train_vae,
+    {"[*encoder.parameters(), *decoder.parameters()]": "decoder.parameters()"},
+    says="The decoder's weights moved and the encoder's did not: look at what the optimiser is given.",
+)
+training_without_steps = edited(
+    reference.train_vae,
+    {"            optimizer.step()\n": ""},
+    says="No weight has moved: gradients are computed, but no step is taken.",
+)
+training_with_gradients_that_pile_up = edited(
+    reference.train_vae,
+    {"            optimizer.zero_grad()\n": ""},
+    says="Gradients pile up from step to step: they are never set back to zero.",
+)
+training_by_plain_gradient_descent = edited(
+    reference.train_vae,
+    {"torch.optim.Adam": "torch.optim.SGD"},
+    says="The steps are those of plain gradient descent, and Adam was asked for.",
+)
+training_in_order = edited(
+    reference.train_vae,
+    {"torch.randperm(len(images), generator=generator)": "torch.arange(len(images))"},
+    says="The images come in the same order in every epoch: nothing shuffles them.",
+)
+training_with_global_randomness = edited(
+    reference.train_vae,
+    {"torch.randperm(len(images), generator=generator)": "torch.randperm(len(images))"},
+    says="Two runs with equal generators take the images in different orders: the order comes from elsewhere.",
+)
+training_with_global_noise = edited(
+    reference.train_vae,
+    {"torch.randn(mu.shape, generator=generator)": "torch.randn(mu.shape)"},
+    says="Two runs with equal generators differ in their noise: it comes from elsewhere.",
+)
+training_with_uniform_noise = edited(
+    reference.train_vae,
+    {"torch.randn(mu.shape": "torch.rand(mu.shape"},
+    says="The noise lies between 0 and 1: it is uniform, where standard normal noise was asked for.",
+)
+training_with_shared_noise = edited(
+    reference.train_vae,
+    {"torch.randn(mu.shape, generator=generator)": "torch.randn(mu.shape[1], generator=generator).expand(mu.shape)"},
+    says="All images of a minibatch share one code's noise: each needs its own.",
+)
+training_that_drops_the_rest = edited(
+    reference.train_vae,
+    {
+        "            x = images[rows.to(images.device)]\n": "            if len(rows) < batch_size:\n"
+        "                continue\n"
+        "            x = images[rows.to(images.device)]\n"
+    },
+    says="The last minibatch of an epoch is left out when it is smaller than the others.",
+)
+training_that_warms_up_every_epoch = edited(
+    reference.train_vae,
+    {"        total = 0.0\n": "        total, step = 0.0, 0\n"},
+    says="The warm-up starts again in every epoch: steps have to go on counting.",
+)
+training_that_counts_epochs_as_steps = edited(
+    reference.train_vae,
+    {"beta * weight(step, warmup)": "beta * weight(epoch, warmup)"},
+    says="The warm-up advances with epochs, not with steps.",
+)
+training_without_beta = edited(
+    reference.train_vae,
+    {"beta * weight(step, warmup))": "weight(step, warmup))"},
+    says="β has no effect on the training.",
+)
+training_that_returns_weighted_bounds = edited(
+    reference.train_vae,
+    {"(log_px - price).sum()": "(log_px - beta * weight(step, warmup) * price).sum()"},
+    says="What is returned depends on β and on the warm-up: the ELBO has the KL with weight 1.",
+)
+training_that_averages_minibatches = edited(
+    reference.train_vae,
+    {
+        "(log_px - price).sum()": "(log_px - price).mean()",
+        "total / len(images)": "total / -(-len(images) // batch_size)",
+    },
+    says="The small last minibatch counts as much as a full one: the mean is over data points.",
+)
 
 # ---- embed
 
@@ -701,7 +603,9 @@ def line_without_its_end(start: Tensor, end: Tensor, steps: int) -> Tensor:
     return start + fraction * (end - start)
 
 
-@mistake("interpolate_latents", says="There is one code more than `steps`: count the codes, not the distances between them.")
+@mistake(
+    "interpolate_latents", says="There is one code more than `steps`: count the codes, not the distances between them."
+)
 def line_with_one_code_more(start: Tensor, end: Tensor, steps: int) -> Tensor:
     fraction = torch.linspace(0, 1, steps + 1).unsqueeze(1)
     return start + fraction * (end - start)
@@ -716,17 +620,26 @@ def line_with_unequal_distances(start: Tensor, end: Tensor, steps: int) -> Tenso
 # ---- importance_weighted_bound
 
 
-@mistake("importance_weighted_bound", says="Averaging the logarithms gives the ELBO again: the mean belongs inside the logarithm.")
+@mistake(
+    "importance_weighted_bound",
+    says="Averaging the logarithms gives the ELBO again: the mean belongs inside the logarithm.",
+)
 def bound_with_the_mean_outside(log_joint: Tensor, log_q: Tensor) -> Tensor:
     return (log_joint - log_q).mean(0)
 
 
-@mistake("importance_weighted_bound", says="The bound grows by log 2 when every sample is given twice: the weights are added up, not averaged.")
+@mistake(
+    "importance_weighted_bound",
+    says="The bound grows by log 2 when every sample is given twice: the weights are added up, not averaged.",
+)
 def bound_of_the_sum(log_joint: Tensor, log_q: Tensor) -> Tensor:
     return (log_joint - log_q).logsumexp(0)
 
 
-@mistake("importance_weighted_bound", says="Large log-densities give infinities: exponentials are taken before the largest weight is divided out.")
+@mistake(
+    "importance_weighted_bound",
+    says="Large log-densities give infinities: exponentials are taken before the largest weight is divided out.",
+)
 def bound_that_overflows(log_joint: Tensor, log_q: Tensor) -> Tensor:
     return (log_joint - log_q).exp().mean(0).log()
 
@@ -736,7 +649,10 @@ def bound_times_q(log_joint: Tensor, log_q: Tensor) -> Tensor:
     return (log_joint + log_q).logsumexp(0) - torch.tensor(float(len(log_q))).log()
 
 
-@mistake("importance_weighted_bound", says="Data points are averaged with each other: the samples lie along the first dimension.")
+@mistake(
+    "importance_weighted_bound",
+    says="Data points are averaged with each other: the samples lie along the first dimension.",
+)
 def bound_over_the_batch(log_joint: Tensor, log_q: Tensor) -> Tensor:
     return (log_joint - log_q).logsumexp(1) - torch.tensor(float(log_q.shape[1])).log()
 
@@ -774,7 +690,10 @@ def score_at_the_mean_noise(x: Tensor, bound: Callable, noise: Tensor) -> Tensor
     return -bound(x, noise.mean(0))
 
 
-@mistake("anomaly_score", says="The samples are averaged inside a logarithm: that is the importance-weighted bound, and the ELBO was asked for.")
+@mistake(
+    "anomaly_score",
+    says="The samples are averaged inside a logarithm: that is the importance-weighted bound, and the ELBO was asked for.",
+)
 def score_by_importance_weights(x: Tensor, bound: Callable, noise: Tensor) -> Tensor:
     bounds = torch.stack([bound(x, eps) for eps in noise])
     return torch.tensor(float(len(noise))).log() - bounds.logsumexp(0)
@@ -819,7 +738,10 @@ def dropout_to_zero(
     return tokens * ((uniform >= rate) | keep)
 
 
-@mistake("word_dropout", says="The same arguments hide different words: fresh random numbers are drawn, and those passed in go unused.")
+@mistake(
+    "word_dropout",
+    says="The same arguments hide different words: fresh random numbers are drawn, and those passed in go unused.",
+)
 def dropout_with_randomness_of_its_own(
     tokens: Tensor, uniform: Tensor, rate: float, *, unknown: int, protected: tuple[int, ...] = ()
 ) -> Tensor:
@@ -845,7 +767,10 @@ def text_elbo_with_padding(
     return logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0].sum(1) - kl(mu, logvar)
 
 
-@mistake("text_elbo", says="A sentence's words are averaged, where their log-probabilities add up: long sentences cost too little.")
+@mistake(
+    "text_elbo",
+    says="A sentence's words are averaged, where their log-probabilities add up: long sentences cost too little.",
+)
 def text_elbo_averaged_over_words(
     logits: Tensor, tokens: Tensor, mu: Tensor, logvar: Tensor, *, padding: int, kl: Callable
 ) -> Tensor:
@@ -854,7 +779,10 @@ def text_elbo_averaged_over_words(
     return (chosen * words).sum(1) / words.sum(1).clamp(min=1) - kl(mu, logvar)
 
 
-@mistake("text_elbo", says="Scores are added up as they are: they become log-probabilities only by normalising over the vocabulary.")
+@mistake(
+    "text_elbo",
+    says="Scores are added up as they are: they become log-probabilities only by normalising over the vocabulary.",
+)
 def text_elbo_of_raw_scores(
     logits: Tensor, tokens: Tensor, mu: Tensor, logvar: Tensor, *, padding: int, kl: Callable
 ) -> Tensor:
@@ -870,7 +798,9 @@ def text_elbo_normalised_over_positions(
     return (chosen * (tokens != padding)).sum(1) - kl(mu, logvar)
 
 
-@mistake("text_elbo", says="A code far from the prior raises the bound: the KL divergence is added, where it has to be paid.")
+@mistake(
+    "text_elbo", says="A code far from the prior raises the bound: the KL divergence is added, where it has to be paid."
+)
 def text_elbo_plus_kl(
     logits: Tensor, tokens: Tensor, mu: Tensor, logvar: Tensor, *, padding: int, kl: Callable
 ) -> Tensor:

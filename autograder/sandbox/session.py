@@ -13,15 +13,15 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from autograder import SINGLE_THREADED
 from autograder.sandbox.errors import SandboxError
 from autograder.sandbox.host import HostPeer, Name
 from autograder.sandbox.syscalls import compile_filter
-from autograder.sandbox.warmup import SINGLE_THREADED
 from autograder.sandbox.wire import MEBIBYTE, Channel, clean
 
 Tier = Literal["bubblewrap", "landlock", "none"]
@@ -51,6 +51,7 @@ class Sandbox:
         packages: importable packages (folders) that workers may use beside site-packages, by name.
         data: folders that workers may read.
         preload: modules to import before any worker is forked.
+        meanwhile: something to do here while the fork server imports.
 
     Raises:
         SandboxError: the tier (or every real one) does not work on this machine; says why.
@@ -63,6 +64,7 @@ class Sandbox:
         packages: Sequence[Path] = (),
         data: Sequence[Path] = (),
         preload: Sequence[str] = (),
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
         self._stage = tempfile.TemporaryDirectory(prefix="sandbox-")
         os.chmod(self._stage.name, 0o755)
@@ -70,7 +72,7 @@ class Sandbox:
         reasons = []
         for candidate in [tier] if tier else TIERS[:2]:
             try:
-                self._start(candidate, [str(path.resolve()) for path in data], list(preload))
+                self._start(candidate, [str(path.resolve()) for path in data], list(preload), meanwhile)
             except SandboxError as error:
                 reasons.append(f"{candidate}: {error}")
             else:
@@ -78,7 +80,7 @@ class Sandbox:
         self._stage.cleanup()
         raise SandboxError("submissions cannot be isolated on this machine (" + "; ".join(reasons) + ")")
 
-    def _start(self, tier: Tier, data: list[str], preload: list[str]) -> None:
+    def _start(self, tier: Tier, data: list[str], preload: list[str], meanwhile: Callable[[], object]) -> None:
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stage = COURSE if tier == "bubblewrap" else self._stage.name
         libraries = library_paths()
@@ -112,6 +114,7 @@ class Sandbox:
             self.control = Control(control)
             try:
                 control.send(json.dumps(config).encode())
+                meanwhile()
                 hello = self.control.wait("ready", START_SECONDS)
             except (OSError, SandboxError):
                 self.close()

@@ -12,9 +12,6 @@ import importlib
 import os
 from collections.abc import Iterable
 
-# Read by the numerical libraries when they load. Workers inherit both.
-SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
 
 def import_torch() -> None:
     """Import PyTorch with everything that ordinary course code triggers later."""

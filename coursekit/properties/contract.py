@@ -74,6 +74,13 @@ def is_tensor_annotation(annotation: Any) -> bool:
     return isinstance(getattr(annotation, "dim_str", None), str) and hasattr(annotation, "dtypes")
 
 
+def dims_of(annotation: Any) -> list[Dim]:
+    """The dimensions in an annotation and in those inside it."""
+    if is_tensor_annotation(annotation):
+        return list(parse(annotation.dim_str))
+    return [dim for inside in typing.get_args(annotation) for dim in dims_of(inside)]
+
+
 def signature_hints(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotations of a function, or of a class's constructor, with strings resolved; `return` among them.
 
@@ -90,10 +97,18 @@ def signature_hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def bind_sizes(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Sizes:
-    """The sizes that the arguments of a call give to the names in the signature."""
+    """The sizes that the arguments of a call give to the names in the signature.
+
+    An int parameter that is called like a dimension is its size: `steps` settles `Float[Tensor, "steps latent"]`.
+    """
     hints = signature_hints(function)
+    named = {name for hint in hints.values() for dim in dims_of(hint) for name in dim.names}
     sizes: Sizes = {}
     call = inspect.signature(function).bind(*args, **kwargs)
+    call.apply_defaults()
+    for name, value in call.arguments.items():
+        if name in named and isinstance(value, int):
+            sizes[name] = value
     for name, value in call.arguments.items():
         conforms(value, hints.get(name, Any), sizes)
     return sizes
@@ -256,7 +271,7 @@ def _parse(word: str) -> Dim:
         word = word[1:]
     if word == "...":
         return Dim(text, variadic=True)
-    if word.startswith("_"):  # anonymous, with or without a name for the reader
+    if word.startswith("_") and word.isidentifier():  # anonymous, with or without a name for the reader
         return Dim(text, variadic=variadic)
     if word.isdecimal():
         return Dim(text, size=int(word))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 MOST_ELEMENTS = 24  # a larger tensor is described, not printed
+FEWEST_REPEATED = 4  # elements of a constant tensor that is not printed either
 MOST_ITEMS = 8
 MOST_CHARACTERS = 160
 UNSAID_DTYPES = (torch.float32, torch.int64, torch.bool)  # what torch.tensor(...) makes of the printed values by itself
@@ -92,11 +93,23 @@ def _tensor(value: Tensor) -> str:
     plain = value.detach().to_dense() if value.layout != torch.strided else value.detach()
     plain = plain.dequantize() if plain.is_quantized else plain
     plain = plain.resolve_conj().resolve_neg().cpu()
+    if plain.numel() >= FEWEST_REPEATED and bool((plain == plain.flatten()[0]).all()) and value.device.type == "cpu":
+        return _constant(plain)
     if plain.numel() <= MOST_ELEMENTS:
         said = "" if value.dtype in UNSAID_DTYPES else f", dtype={dtype}"
         device = "" if value.device.type == "cpu" else f", device={value.device}"
         return f"tensor({nested(plain.tolist())}{said}{device})"
     return f"tensor of shape {shape(value.shape)}, {dtype}{_range(plain)}"
+
+
+def _constant(value: Tensor) -> str:
+    """As one would write it: torch.zeros(3, 4)."""
+    item = value.flatten()[0].item()
+    dtype = "" if value.dtype in (torch.float32, torch.bool) else f", dtype={value.dtype}"
+    sizes = shape(value.shape)
+    if isinstance(item, bool) or item not in (0, 1):
+        return f"torch.full({sizes}, {number(item)}{dtype})"
+    return f"torch.{'ones' if item else 'zeros'}({sizes[1:-1].rstrip(',')}{dtype})"
 
 
 def _array(value: np.ndarray) -> str:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
-from coursekit.properties.contract import Dim, conforms, is_tensor_annotation, parse, signature_hints
+from coursekit.properties.contract import conforms, dims_of, is_tensor_annotation, parse, signature_hints
 
 __all__ = ["arguments", "conforms", "dimensions", "generators", "sizes", "tensors"]
 
@@ -68,14 +68,19 @@ def tensors(
 
 
 def sizes(low: int = 1, high: int = 5) -> SearchStrategy[int]:
-    """Sizes of a dimension: small, and 1 among them, where broadcasting hides mistakes."""
-    return st.integers(low, high)
+    """Sizes of a dimension: small, and 1 among them, where broadcasting hides mistakes.
+
+    The simplest is 3, which neither broadcasting nor a forgotten factor of 2 can be confused with.
+    """
+    return _sizes(low, high, 0)
 
 
 def dimensions(
     names: str, *, low: int = 1, high: int = 5, **given: SearchStrategy[int] | int
 ) -> SearchStrategy[dict[str, int]]:
-    """A size for each name: `dimensions("batch latent")` draws `{"batch": 3, "latent": 2}`.
+    """A size for each name: `dimensions("batch latent")` draws `{"batch": 3, "latent": 4}`.
+
+    The simplest sizes differ from each other, so that a message can tell the dimensions apart.
 
     Args:
         names: separated by spaces.
@@ -89,7 +94,8 @@ def dimensions(
     listed = names.split()
     if stray := set(given) - set(listed):
         raise TypeError(f"dimensions({names!r}) has no dimension {sorted(stray)[0]!r}")
-    return st.fixed_dictionaries({name: _strategy(given.get(name, sizes(low, high))) for name in listed})
+    drawn = [_strategy(given.get(name, _sizes(low, high, place))) for place, name in enumerate(listed)]
+    return st.tuples(*drawn).map(lambda found: dict(zip(listed, found, strict=True)))
 
 
 def generators() -> SearchStrategy[torch.Generator]:
@@ -100,9 +106,9 @@ def generators() -> SearchStrategy[torch.Generator]:
 def arguments(function: Callable[..., Any], **overrides: Any) -> SearchStrategy[tuple[tuple[Any, ...], dict[str, Any]]]:
     """Calls of `function` that its annotated signature allows, as `(args, kwargs)`.
 
-    One name stands for one size in the whole signature. Parameters with a default are left to it. Numbers are drawn
-    where almost every function accepts them: int from 1 to 5, float strictly between 0 and 1; integer tensors from
-    0 to 3, floating-point ones from −3 to 3.
+    One name stands for one size in the whole signature, an int parameter of that name included. Parameters with a
+    default are left to it. Numbers are drawn where almost every function accepts them: int from 1 to 5, float strictly
+    between 0 and 1; integer tensors from 0 to 3, floating-point ones from −3 to 3.
 
     Args:
         function: a function, or a class for the arguments of its constructor.
@@ -122,8 +128,9 @@ def arguments(function: Callable[..., Any], **overrides: Any) -> SearchStrategy[
         and (name in overrides or parameter.default is parameter.empty)
     }
     drawn = {name: hint for name, hint in passed.items() if name not in overrides}
-    dims = [dim for hint in drawn.values() for dim in _dims(hint)]
-    singles = {name: sizes() for dim in dims for name in dim.names}
+    dims = [dim for hint in drawn.values() for dim in dims_of(hint)]
+    names = dict.fromkeys(name for dim in dims for name in dim.names)
+    singles = {name: _sizes(1, 5, place) for place, name in enumerate(names)}
     several = {dim.name: _several_sizes() for dim in dims if dim.variadic and dim.name}
     if stray := set(overrides) - set(passed) - set(singles) - set(several):
         raise TypeError(f"{title} has no parameter or dimension {sorted(stray)[0]!r}")
@@ -151,6 +158,8 @@ def arguments(function: Callable[..., Any], **overrides: Any) -> SearchStrategy[
             if name in overrides:
                 given = overrides[name]
                 strategy = _strategy(given(dict(bound)) if isinstance(given, types.FunctionType) else given)
+            elif drawn[name] is int and name in bound:  # `steps: int` beside Float[Tensor, "steps latent"]
+                strategy = st.just(bound[name])
             else:
                 strategy = cast(SearchStrategy[Any], _from_hint(drawn[name], bound))  # drawable, as seen above
             if by_name or parameter.kind is parameter.KEYWORD_ONLY:
@@ -180,16 +189,22 @@ def _from_hint(hint: Any, bound: Mapping[str, Any]) -> SearchStrategy[Any] | Non
     if origin is Literal:
         return st.sampled_from(inside)
     if origin is Union or origin is types.UnionType:
-        options = [_from_hint(option, bound) for option in sorted(inside, key=lambda option: option is not type(None))]
-        return st.one_of(*[option for option in options if option is not None]) if all(options) else None
-    if (origin is tuple and inside[1:] == (...,)) or origin is list:
-        item = _from_hint(inside[0], bound)
-        items = st.lists(item, min_size=1, max_size=3) if item is not None else None
+        options = _from_hints(sorted(inside, key=lambda option: option is not type(None)), bound)
+        return st.one_of(options) if options else None
+    if origin is list or (origin is tuple and inside[1:] == (...,)):
+        item = _from_hints(inside[:1], bound)
+        items = st.lists(item[0], min_size=1, max_size=3) if item else None
         return items.map(tuple) if items is not None and origin is tuple else items
     if origin is tuple:
-        parts = [_from_hint(part, bound) for part in inside]
-        return st.tuples(*[part for part in parts if part is not None]) if all(p is not None for p in parts) else None
+        parts = _from_hints(inside, bound)
+        return st.tuples(*parts) if parts else None
     return None
+
+
+def _from_hints(hints: Sequence[Any], bound: Mapping[str, Any]) -> list[SearchStrategy[Any]]:
+    """A strategy for each annotation; none at all if one of them has none."""
+    found = [strategy for hint in hints if (strategy := _from_hint(hint, bound)) is not None]
+    return found if len(found) == len(hints) else []
 
 
 def _from_tensor_annotation(hint: Any, bound: Mapping[str, Any]) -> SearchStrategy[Any] | None:
@@ -197,7 +212,7 @@ def _from_tensor_annotation(hint: Any, bound: Mapping[str, Any]) -> SearchStrate
     dtype = next((dtype for name, dtype in DTYPES.items() if name in family), None)
     if dtype is None or hint.array_type not in (Tensor, np.ndarray):
         return None
-    words = []
+    words: list[SearchStrategy[tuple[int, ...]]] = []
     for dim in parse(hint.dim_str):
         if dim.variadic:
             words.append(st.just(tuple(bound[dim.name])) if dim.name else _several_sizes())
@@ -210,11 +225,14 @@ def _from_tensor_annotation(hint: Any, bound: Mapping[str, Any]) -> SearchStrate
     return drawn.map(Tensor.numpy) if hint.array_type is np.ndarray else drawn
 
 
-def _dims(hint: Any) -> list[Dim]:
-    """The dimensions in an annotation and in those inside it."""
-    if is_tensor_annotation(hint):
-        return list(parse(hint.dim_str))
-    return [dim for inside in typing.get_args(hint) for dim in _dims(inside)]
+def _sizes(low: int, high: int, place: int) -> SearchStrategy[int]:
+    """Sizes of which the simplest is 3, 4, 5, …, depending on the place among other dimensions."""
+    if low > high:
+        raise ValueError(f"low={low} and high={high} are no range")
+    telling = list(range(max(low, 3), high + 1))
+    start = place % len(telling) if telling else 0
+    confusing = [size for size in (2, 1, 0) if low <= size <= high]
+    return st.sampled_from([*telling[start:], *telling[:start], *confusing])
 
 
 def _several_sizes() -> SearchStrategy[tuple[int, ...]]:
@@ -231,7 +249,7 @@ def _tensor(shape: Shape, seed: int, dtype: torch.dtype, low: float, high: float
         part = torch.float64
         both = [_tensor(shape, s, part, low, high) for s in (seed, seed if seed < 2 else seed + SEEDS)]
         return torch.complex(*both).to(dtype)
-    if seed < 2:
+    if seed < 2 or low == high:
         value = min(max(seed, low), high)
         whole = not dtype.is_floating_point and value != int(value)
         return torch.full(shape, math.ceil(value) if whole else value, dtype=dtype)

@@ -1,0 +1,98 @@
+"""The `course` command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from autograder.course import Course
+from autograder.errors import CourseError
+
+app = typer.Typer(
+    help="Release, grade and explain the assignments of the course.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console()
+errors = Console(stderr=True)
+
+Slug = Annotated[str, typer.Argument(metavar="ASSIGNMENT", help="Its slug in course.toml, such as vae.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+Trust = Annotated[
+    bool, typer.Option("--trust-submissions", help="Run without isolation. Only for code that you wrote yourself.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Submissions graded at once; one a core if not said.")]
+
+
+@app.command("release")
+def release_command(slugs: Annotated[list[str] | None, typer.Argument(metavar="[ASSIGNMENT]…")] = None) -> None:
+    """Build the notebooks of assignments (all, if none is named) and release them to students."""
+    from autograder.release import release
+
+    course = Course.find()
+    chosen = [course.assignment(slug).slug for slug in slugs] if slugs else [item.slug for item in course]
+    with console.status("Building the notebooks …"):
+        folders = release(course, chosen)
+    for folder in folders:
+        console.print(f"Released {folder.relative_to(course.root)}", highlight=False)
+
+
+@app.command("try")
+def try_command(
+    slug: Slug,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A notebook or a script.")],
+    as_json: Json = False,
+    trust: Trust = False,
+) -> None:
+    """Give the verdict on one notebook or script. Nothing is recorded."""
+    from autograder.grade import Grader
+    from autograder.report.terminal import verdict_table
+    from autograder.submission import read_submission
+
+    assignment = Course.find().assignment(slug)
+    submission = read_submission(file, assignment)
+    with errors.status("Grading …"), Grader(assignment, trust=trust, force=True) as grader:
+        verdict = grader.verdict(submission)
+    if verdict.failure is not None:
+        raise CourseError(f"the grader itself failed on this submission: {verdict.failure.strip().splitlines()[-1]}")
+    if as_json:
+        print(verdict.to_json())
+    else:
+        console.print(verdict_table(verdict))
+
+
+@app.command("doctor")
+def doctor_command(as_json: Json = False) -> None:
+    """Say what this machine can isolate, run and accelerate, and how to mend what it cannot."""
+    import json
+    from dataclasses import asdict
+
+    from autograder.doctor import diagnose
+    from autograder.report.terminal import findings_table
+
+    with errors.status("Looking at this machine …"):
+        findings = diagnose()
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
+    else:
+        console.print(findings_table(findings))
+    if any(finding.status == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run a command. An error that its reader can mend is one sentence on stderr."""
+    try:
+        app()
+    except CourseError as error:
+        errors.print(f"course: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(error.status)
+    except KeyboardInterrupt:
+        errors.print("course: stopped; what has a verdict is kept, run the command again to go on", style="red")
+        sys.exit(130)

@@ -1,0 +1,131 @@
+"""The local engine: all cores of this machine, one warm parent, one runner for each submission."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from multiprocessing import Pipe
+from typing import TYPE_CHECKING, Any
+
+from autograder import SINGLE_THREADED
+from autograder.course import Assignment
+from autograder.engines.job import pack
+from autograder.errors import CourseError
+from autograder.submission import Submission
+from autograder.verdict import Verdict, blank_verdict
+
+if TYPE_CHECKING:
+    from autograder.sandbox import Tier
+
+
+class LocalEngine:
+    """Computes verdicts in parallel.
+
+    Args:
+        assignment: what is graded.
+        suite: digest of the suite, for the verdicts.
+        workers: runners at once; None for one a core.
+        device: where student code runs.
+        tier: how it is isolated; None for the best that works here.
+
+    Raises:
+        CourseError: the suite cannot be imported, or submissions cannot be isolated here.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        suite: str,
+        *,
+        workers: int | None = None,
+        device: str = "cpu",
+        tier: Tier | None = None,
+    ) -> None:
+        self._assignment, self._suite, self._device = assignment, suite, device
+        self.workers = workers or len(os.sched_getaffinity(0))
+        self._connection, theirs = Pipe()
+        run = f"from autograder.engines.warm import main; main({theirs.fileno()})"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", run],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, **SINGLE_THREADED, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONHASHSEED": "0"},
+        )
+        theirs.close()
+        self._send(
+            {
+                "root": str(assignment.course.root),
+                "slug": assignment.slug,
+                "tier": tier,
+                "device": device,
+                "suite": suite,
+            }
+        )
+        hello = self._receive()
+        if "error" in hello:
+            self.close()
+            raise CourseError(hello["error"])
+        self.isolation: str = hello["isolation"]
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._connection.send_bytes(json.dumps(message).encode())
+        except OSError:
+            raise CourseError(
+                "the grading process has ended; what has a verdict is kept, run the command again"
+            ) from None
+
+    def _receive(self) -> dict[str, Any]:
+        try:
+            return json.loads(self._connection.recv_bytes())
+        except (EOFError, OSError):
+            raise CourseError(
+                "the grading process has ended; what has a verdict is kept, run the command again"
+            ) from None
+
+    def verdicts(self, submissions: Iterable[Submission]) -> Iterator[tuple[Submission, Verdict]]:
+        """Verdicts in order of completion."""
+        waiting = iter(submissions)
+        running: dict[int, Submission] = {}
+        number = 0
+        while True:
+            while len(running) < self.workers and (submission := next(waiting, None)) is not None:
+                number += 1
+                running[number] = submission
+                self._send({"id": number, "submission": pack(submission)})
+            if not running:
+                return
+            answer = self._receive()
+            submission = running.pop(answer["id"])
+            yield submission, self._verdict(submission, answer)
+
+    def _verdict(self, submission: Submission, answer: dict[str, Any]) -> Verdict:
+        if "verdict" in answer:
+            return Verdict.from_json(answer["verdict"])
+        return blank_verdict(
+            self._assignment,
+            submission,
+            isolation=self.isolation,
+            device=self._device,
+            suite=self._suite,
+            failure=answer["failure"],
+        )
+
+    def close(self) -> None:
+        """End the warm parent and everything under it."""
+        self._connection.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> LocalEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

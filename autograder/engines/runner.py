@@ -1,0 +1,68 @@
+"""One submission, one verdict: what a runner does, whichever engine started it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from autograder.properties.plugin import examine
+from autograder.properties.student import Session
+from autograder.properties.suite import Suite
+from autograder.sandbox import Control, WorkerDied
+from autograder.submission import Submission
+from autograder.verdict import ExerciseResult, Verdict
+
+
+def compute(suite: Suite, submission: Submission, control: Control, blank: Verdict) -> Verdict:
+    """Load the submission into a worker and run the suite on it.
+
+    Args:
+        suite: the hidden properties.
+        submission: what was read of the student's file.
+        control: the fork server's ear.
+        blank: a verdict without results.
+    """
+    if submission.problem is not None:
+        return with_results(blank, unread_results(suite, submission.problem))
+    course = suite.assignment.course
+    start = time.perf_counter()
+    session = Session(control, submission, course.limits)
+    try:
+        try:
+            session.load()
+        except WorkerDied as death:
+            return with_results(blank, unread_results(suite, f"The submission could not be loaded: {death.reason}."))
+        loaded = time.perf_counter()
+        examination = examine(
+            *(suite, session), limits=course.limits, examples=course.policy.examples, seed=course.seed
+        )
+    finally:
+        session.close()
+    faults = [f"{fault.cell.capitalize()} stopped: {fault.text}" for _, fault in sorted(session.faults.items())]
+    done = time.perf_counter()
+    seconds = {"load": loaded - start, "properties": done - loaded, "total": done - start, **examination.seconds}
+    verdict = with_results(blank, examination.exercise_results())
+    return replace(
+        verdict,
+        notes=(*blank.notes, *faults),
+        seconds={name: round(value, 4) for name, value in seconds.items()},
+    )
+
+
+def with_results(blank: Verdict, results: tuple[ExerciseResult, ...]) -> Verdict:
+    """The verdict with its results, and their sum."""
+    return replace(blank, exercises=results, earned=round(sum(result.earned for result in results), 4))
+
+
+def unread_results(suite: Suite, problem: str) -> tuple[ExerciseResult, ...]:
+    """Results for a file of which nothing could be read."""
+    return tuple(
+        ExerciseResult(
+            exercise.name,
+            exercise.points,
+            0.0,
+            problem,
+            tuple(item.result("not_run", problem) for item in suite.properties[exercise.name]),
+        )
+        for exercise in suite.assignment.exercises
+    )

@@ -1,0 +1,94 @@
+"""Grading: a verdict for a submission, from the store if there is one, else from an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from autograder.course import Assignment
+from autograder.engines.local import LocalEngine
+from autograder.store import VerdictStore
+from autograder.submission import Submission
+from autograder.verdict import Verdict
+
+if TYPE_CHECKING:
+    from autograder.sandbox import Tier
+
+
+class Grader:
+    """Gives verdicts on submissions to one assignment.
+
+    The engine starts with the first submission that has no stored verdict, and stays warm until `close`.
+
+    Args:
+        assignment: what is graded.
+        workers: submissions at once; None for one a core.
+        device: where student code runs.
+        trust: run submissions without isolation. For one's own code only.
+        force: grade again what has a verdict.
+        tier: how to isolate; None for the best that works here.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        *,
+        workers: int | None = None,
+        device: str = "cpu",
+        trust: bool = False,
+        force: bool = False,
+        tier: Tier | None = None,
+    ) -> None:
+        self.assignment = assignment
+        self._workers, self._device, self._force = workers, device, force
+        self._tier: Tier | None = "none" if trust else tier
+        self._store = VerdictStore(assignment, device)
+        self._engine: LocalEngine | None = None
+
+    def verdict(self, submission: Submission) -> Verdict:
+        """The verdict on one submission.
+
+        Raises:
+            CourseError: it cannot be graded here.
+        """
+        return next(iter(self.verdicts([submission])))[1]
+
+    def verdicts(self, submissions: Iterable[Submission]) -> Iterator[tuple[Submission, Verdict]]:
+        """Verdicts in order of completion, those in the store first. Each is stored before it is passed on.
+
+        Raises:
+            CourseError: grading cannot go on; what was yielded is stored.
+        """
+        missing = []
+        for submission in submissions:
+            stored = None if self._force else self._store.get(submission)
+            if stored is None:
+                missing.append(submission)
+            else:
+                yield submission, stored
+        if not missing:
+            return
+        for submission, verdict in self.engine.verdicts(missing):
+            self._store.put(submission, verdict)
+            yield submission, verdict
+
+    @property
+    def engine(self) -> LocalEngine:
+        """The engine, started at first use."""
+        if self._engine is None:
+            self._engine = LocalEngine(
+                self.assignment, self._store.suite, workers=self._workers, device=self._device, tier=self._tier
+            )
+        return self._engine
+
+    def close(self) -> None:
+        """End the engine."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def __enter__(self) -> Grader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,127 @@
+"""Writing verdicts into the gradebook, with nbgrader's own converter, and reading scores back from it."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.converters import Autograde, NbGraderException
+from nbgrader.coursedir import CourseDirectory
+from sqlalchemy.exc import SQLAlchemyError
+from traitlets.config import Config
+
+from autograder.course import Assignment, Course
+from autograder.errors import CourseError
+from autograder.gradebook import books
+from autograder.gradebook.intake import intake
+from autograder.gradebook.quiet import quietly
+from autograder.gradebook.settings import load
+from autograder.report.page import Grade
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the gradebook says of one student's submission.
+
+    Attributes:
+        grades: of every exercise and written question, by its name.
+        penalty: points that lateness takes off.
+    """
+
+    student: str
+    grades: dict[str, Grade]
+    penalty: float
+
+    @property
+    def points(self) -> float:
+        """All that can be earned."""
+        return sum(grade.points for grade in self.grades.values())
+
+    @property
+    def earned(self) -> float:
+        """What counts as of now."""
+        return sum(grade.score or 0.0 for grade in self.grades.values()) - self.penalty
+
+    @property
+    def waiting(self) -> list[str]:
+        """What nobody has graded yet: written answers, and everything of a submission on which grading failed."""
+        return [name for name, grade in self.grades.items() if grade.score is None]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What came of recording one student's submission: a score, or the reason why there is none."""
+
+    student: str
+    score: Score | None
+    failure: str | None = None
+
+
+def record(course: Course, slug: str, students: Iterable[str]) -> list[Recorded]:
+    """Run nbgrader's autograding for each of the students; what goes wrong with one of them stops no other.
+
+    Verdicts come from `graders.verdict_for`: from the grader that `graders.using` lends, or from a warm one of its own.
+
+    Raises:
+        CourseError: the gradebook cannot be opened, or the assignment is not in it.
+    """
+    assignment = course.assignment(slug)
+    config = load(course)
+    coursedir = CourseDirectory(config=config, assignment_id=slug)
+    with _gradebook(coursedir, assignment):
+        pass
+    return [_record(assignment, coursedir, config, student) for student in students]
+
+
+def scores(course: Course, slug: str) -> dict[str, Score]:
+    """Everyone's score as the gradebook has it, with what graders changed, and with lateness reckoned anew.
+
+    Raises:
+        CourseError: the gradebook cannot be opened, or the assignment is not in it.
+    """
+    assignment = course.assignment(slug)
+    with _gradebook(CourseDirectory(config=load(course)), assignment) as gradebook:
+        return {
+            student: Score(student, grades, books.refresh_penalty(gradebook, assignment, student))
+            for student, grades in books.grades(gradebook, assignment).items()
+        }
+
+
+def _record(assignment: Assignment, coursedir: CourseDirectory, config: Config, student: str) -> Recorded:
+    coursedir.student_id = glob.escape(student)
+    with quietly() as overheard:
+        try:
+            # Before nbgrader looks: it passes over a folder that has no notebook, and a script may be all there is.
+            intake(assignment, student)
+            converter = Autograde(coursedir=coursedir, config=config)
+            converter.force = True
+            converter.start()
+            failure = None
+        except NbGraderException:
+            failure = overheard.reason
+        except (CourseError, OSError) as error:
+            failure = str(error)
+    with _gradebook(coursedir, assignment) as gradebook:
+        if failure is not None:
+            books.clear(gradebook, assignment, student)
+            return Recorded(student, None, failure)
+        grades = books.grades(gradebook, assignment, student)[student]
+        return Recorded(student, Score(student, grades, books.refresh_penalty(gradebook, assignment, student)))
+
+
+@contextmanager
+def _gradebook(coursedir: CourseDirectory, assignment: Assignment) -> Iterator[Gradebook]:
+    """The gradebook, with the assignment in it."""
+    try:
+        with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+            gradebook.find_notebook(assignment.slug, assignment.slug)
+            yield gradebook
+    except MissingEntry:
+        raise CourseError(
+            f"{assignment.slug} is not in the gradebook yet; run `course release {assignment.slug}` first"
+        ) from None
+    except SQLAlchemyError as error:
+        raise CourseError(f"the gradebook {coursedir.db_url} cannot be used: {error}") from None

@@ -1,0 +1,1 @@
+"""The hidden properties, one file for each assignment. Private."""

@@ -1,0 +1,47 @@
+"""Feedback pages, by nbgrader's own converter, so that `nbgrader release_feedback` finds them where it looks."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable
+from pathlib import Path
+
+from nbgrader.converters import GenerateFeedback, NbGraderException
+from nbgrader.coursedir import CourseDirectory
+
+from autograder.course import Course
+from autograder.errors import CourseError
+from autograder.gradebook.quiet import quietly
+from autograder.gradebook.settings import load
+
+
+def feedback(course: Course, slug: str, students: Iterable[str] | None = None) -> dict[str, Path | CourseError]:
+    """Write a page for each student whose submission is graded.
+
+    Args:
+        course: whose.
+        slug: for which assignment.
+        students: for whom; None for all.
+
+    Returns:
+        The page of each student, or what kept it from being written.
+    """
+    assignment = course.assignment(slug)
+    config = load(course)
+    coursedir = CourseDirectory(config=config, assignment_id=slug)
+    graded = Path(coursedir.root) / coursedir.autograded_directory
+    if students is None:
+        students = sorted(folder.parent.name for folder in graded.glob(f"*/{slug}"))
+    pages: dict[str, Path | CourseError] = {}
+    for student in students:
+        coursedir.student_id = glob.escape(student)
+        with quietly() as overheard:
+            try:
+                converter = GenerateFeedback(coursedir=coursedir, config=config)
+                converter.force = True
+                converter.start()
+                written = Path(coursedir.format_path(coursedir.feedback_directory, student, slug))
+                pages[student] = written / f"{assignment.slug}.html"
+            except NbGraderException:
+                pages[student] = CourseError(f"no page for {student}: {overheard.reason}")
+    return pages

@@ -1,0 +1,41 @@
+"""Markdown that strangers wrote, as HTML that can do nothing but be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bleach  # type: ignore[import-untyped]
+import mistune
+from markupsafe import Markup, escape
+
+LONGEST = 20_000  # characters; longer text is shown as it was typed
+
+_TAGS = frozenset(
+    "a blockquote br code del div em h1 h2 h3 h4 h5 h6 hr li ol p pre span strong table tbody td th thead tr ul".split()
+)
+_ATTRIBUTES = {"a": ["href"], "code": ["class"], "span": ["class"], "div": ["class"], "ol": ["start"]}
+
+
+class _Renderer(mistune.HTMLRenderer):
+    """Raw HTML is text, and an image, which could be fetched from anywhere, is its description."""
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        return f"<em>[picture: {text or escape(url[:100])}]</em>"
+
+    def heading(self, text: str, level: int, **attrs: Any) -> str:
+        # Below the headings of the page that it stands in.
+        return f"<h{min(level + 2, 6)}>{text}</h{min(level + 2, 6)}>\n"
+
+
+_render = mistune.create_markdown(
+    escape=True, renderer=_Renderer(escape=True), plugins=["math", "strikethrough", "table"]
+)
+
+
+def safe_html(source: str) -> Markup:
+    """Render Markdown. Mathematics stays in TeX, for a reader, or for MathJax where there is one."""
+    if len(source) > LONGEST:
+        return Markup("<pre>{}</pre>").format(source)
+    html = str(_render(source))
+    # The renderer lets nothing through; bleach would, too, if it did.
+    return Markup(bleach.clean(html, tags=_TAGS, attributes=_ATTRIBUTES, protocols={"http", "https", "mailto"}))

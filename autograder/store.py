@@ -1,0 +1,100 @@
+"""Where verdicts are kept: one file for each (submission, suite, environment), so that nothing is graded twice.
+
+The key holds everything a verdict depends on. A file is complete or absent: it is written beside and then renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from autograder.course import Assignment
+from autograder.errors import CourseError
+from autograder.submission import Submission
+from autograder.verdict import Verdict
+
+LIBRARIES = ("torch", "numpy", "hypothesis", "pytest", "jaxtyping")
+HERE = Path(__file__).parent
+
+
+def suite_digest(assignment: Assignment) -> str:
+    """Changes whenever a verdict on the same code might: properties, reference, mistakes, starter, secret seed."""
+    root = assignment.course.root
+    files = [
+        *(assignment.hidden_path, assignment.solution_path, assignment.starter_path, assignment.mistakes_path),
+        *sorted((HERE / "properties").glob("*.py")),
+        *sorted((root / "coursekit" / "properties").glob("*.py")),
+    ]
+    return digest(files, assignment.course.seed, str(assignment.course.policy.examples).encode())
+
+
+def environment_digest(assignment: Assignment, device: str) -> str:
+    """Changes with the machinery around the suite: libraries, sandbox, scoring, limits, device."""
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES]
+    about = [
+        platform.python_version(),
+        platform.machine(),
+        device,
+        *versions,
+        assignment.course.limits.model_dump_json(),
+    ]
+    files = [*sorted((HERE / "sandbox").glob("*.py")), HERE / "verdict.py", HERE / "engines" / "runner.py"]
+    return digest(files, "\n".join(about).encode())
+
+
+def digest(files: Iterable[Path], *more: bytes) -> str:
+    """Hexadecimal digest of files' names and contents, and of more bytes."""
+    total = hashlib.sha256()
+    for path in files:
+        if path.is_file():
+            content = path.read_bytes()
+            total.update(f"{path.name} {len(content)}\n".encode())
+            total.update(content)
+    for part in more:
+        total.update(part)
+    return total.hexdigest()[:32]
+
+
+class VerdictStore:
+    """The verdicts of one assignment under the present suite and environment."""
+
+    def __init__(self, assignment: Assignment, device: str) -> None:
+        self.suite = suite_digest(assignment)
+        self.environment = environment_digest(assignment, device)
+        self._directory = assignment.course.verdicts_directory / assignment.slug
+
+    def _path(self, submission: Submission) -> Path:
+        # Notes are about the file, not the code: the same code under a wrong name gets its own verdict.
+        about = [submission.digest, *submission.notes, submission.problem or "", self.suite, self.environment]
+        return self._directory / f"{hashlib.sha256(chr(0).join(about).encode()).hexdigest()[:40]}.json"
+
+    def get(self, submission: Submission) -> Verdict | None:
+        """The verdict on this very code, if there is one."""
+        try:
+            return Verdict.from_json(self._path(submission).read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None  # a file that is no verdict is graded again and replaced
+
+    def put(self, submission: Submission, verdict: Verdict) -> None:
+        """Keep a verdict, unless the grader itself failed.
+
+        Raises:
+            CourseError: it cannot be written.
+        """
+        if verdict.failure is not None:
+            return
+        path = self._path(submission)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False
+            ) as file:
+                file.write(verdict.to_json())
+            os.replace(file.name, path)
+        except OSError as error:
+            raise CourseError(f"the verdict cannot be stored in {path.parent}: {error.strerror}") from None
