@@ -91,10 +91,12 @@ def find_submission(directory: Path, assignment: Assignment) -> Path:
 
 def _find(directory: Path, assignment: Assignment) -> Path:
     candidates = _candidates(directory, assignment)
-    named = [path for path in candidates if path.stem == assignment.slug]
-    others = [path for path in candidates if path not in named]
     if len(candidates) > 1:
         answered = {path: _answered(_read(path, assignment), assignment) for path in candidates}
+        if any(answered[path] for path in candidates if path.parent == directory):  # the rest is copies, or older
+            candidates = [path for path in candidates if path.parent == directory]
+        named = [path for path in candidates if path.stem == assignment.slug]
+        others = [path for path in candidates if path not in named]
         working = [path for path in others if answered[path]]
         candidates = _notebooks(working) or working or named[:1] or _notebooks(others) or others
         if done := [path for path in named if answered[path]]:
@@ -111,7 +113,7 @@ def _find(directory: Path, assignment: Assignment) -> Path:
 
 
 def _candidates(directory: Path, assignment: Assignment) -> list[Path]:
-    """Ordinary notebooks and scripts, notebooks first; those of inner folders only if there are no others."""
+    """Ordinary notebooks and scripts that were not handed out, notebooks first."""
     released = {path.name for path in assignment.directory.rglob("*")} - {f"{assignment.slug}.py"}
     found = [
         path
@@ -122,8 +124,7 @@ def _candidates(directory: Path, assignment: Assignment) -> list[Path]:
         and not any(part.startswith((".", "__")) for part in path.relative_to(directory).parts)
         and (path.stem == assignment.slug or path.name not in released)
     ]
-    outer = [path for path in found if path.parent == directory]
-    return sorted(outer or found, key=lambda path: path.suffix.lower() != ".ipynb")
+    return sorted(found, key=lambda path: path.suffix.lower() != ".ipynb")
 
 
 def _notebooks(paths: list[Path]) -> list[Path]:
@@ -146,10 +147,10 @@ def _on_its_name(submission: Submission, assignment: Assignment) -> Iterator[str
         return
     other = path.with_suffix(".py" if path.suffix == ".ipynb" else ".ipynb")
     if other.is_file() and not other.is_symlink():
-        counts = _answered(submission, assignment), _answered(_read(other, assignment), assignment)
+        total = len(assignment.exercises)
         yield (
-            f"There are {path.name}, with {counts[0]} exercises answered, and {other.name}, with {counts[1]}; "
-            f"{path.name} was graded."
+            f"There are {path.name} ({_answered(submission, assignment)} of {total} exercises answered) and "
+            f"{other.name} ({_answered(_read(other, assignment), assignment)} of {total}); {path.name} was graded."
         )
 
 

@@ -63,10 +63,11 @@ def decode(data: bytes) -> tuple[str, str | None]:
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return data.decode(encoding, "replace"), None
-    try:
-        return data.decode(_declared(data)), None
-    except (ValueError, LookupError):
-        pass
+    for encoding in (_declared(data), "utf-8"):
+        try:
+            return data.decode(encoding), None
+        except (ValueError, LookupError):
+            continue
     repaired = data.decode("utf-8", "replace")
     if any(character > "\x7f" and character != "\ufffd" for character in repaired):
         return repaired, "is not quite UTF-8; what could not be read was replaced by �"

@@ -43,6 +43,7 @@ def check_in(checks: Path, exercise: Any, namespace: Mapping[str, Any]) -> Repor
     Raises:
         KeyboardInterrupt: whoever waited lost patience.
     """
+    checks = checks.resolve()
     names = _names(exercise, namespace)
     if not checks.is_file():
         folder = checks.parent

@@ -36,7 +36,7 @@ class Explainer:
 
     Attributes:
         namespace: the globals in which the student's code runs.
-        checks: the file that holds the visible properties.
+        checks: the file that holds the visible properties, without links in its path.
     """
 
     namespace: Mapping[str, Any]
@@ -70,11 +70,11 @@ class Explainer:
         """In the notebook itself, or in a module of the student's own beside the checks."""
         if frame.f_globals is self.namespace:
             return True
-        path = Path(frame.f_code.co_filename)
+        path = Path(frame.f_code.co_filename).resolve()
         return path != self.checks and path.is_relative_to(self.checks.parent) and "site-packages" not in path.parts
 
     def _is_checks(self, frame: FrameType) -> bool:
-        return frame.f_code.co_filename == str(self.checks)
+        return Path(frame.f_code.co_filename).resolve() == self.checks
 
 
 def _said(error: BaseException) -> str:
@@ -85,10 +85,12 @@ def _said(error: BaseException) -> str:
 
 def _lines(frames: list[tuple[FrameType, int]]) -> list[str]:
     """Where in the student's code, the innermost line last."""
-    return [
-        f"  in {frame.f_code.co_qualname}, line {line}: {_source(frame, line)}".rstrip(": ")
-        for frame, line in frames[-MOST_FRAMES:]
-    ]
+    return [f"  {_where(frame)}line {line}: {_source(frame, line)}".rstrip(": ") for frame, line in frames[-MOST_FRAMES:]]
+
+
+def _where(frame: FrameType) -> str:
+    name = frame.f_code.co_qualname
+    return "" if name == "<module>" else f"in {name}, "
 
 
 def _source(frame: FrameType, line: int) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -109,6 +110,7 @@ def strips(
     *,
     captions: Sequence[str] | None = None,
     title: str = "",
+    scale: float = 1.0,
     alt: str | None = None,
 ) -> Picture:
     """Rows of images, each with its name on the left.
@@ -118,10 +120,11 @@ def strips(
         size: height and width of an image in pixels.
         captions: a word below each column.
         title: what all of it is.
+        scale: how much larger than usual to draw it.
         alt: what to say where it cannot be seen.
     """
     columns = max(len(images) for images in rows.values())
-    cell = min(0.85, 9 / columns)
+    cell = scale * min(0.85, 9 / columns)
     room = 0.1 + 0.085 * max(len(name) for name in rows)
     heading, footing = 0.35 * bool(title), 0.25 * bool(captions)
     figure = _figure(room + cell * columns, cell * len(rows) + heading + footing + 0.1)
@@ -198,7 +201,7 @@ def scatter(
         for (kind, group), middle, colour in zip(groups.items(), middles.tolist(), KINDS * len(kinds), strict=False):
             axes.scatter(group[:, 0], group[:, 1], s=9, color=colour, alpha=0.55, linewidths=0)
             box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": colour, "alpha": 0.9}
-            axes.text(*middle, kind, ha="center", va="center", color=colour, weight="bold", bbox=box)
+            axes.text(middle[0], middle[1], kind, ha="center", va="center", color=colour, weight="bold", bbox=box)
         axes.set(title=title, xlabel=axis_names[0], ylabel=axis_names[1])
     return Picture(figure, alt or f"Points coloured by kind ({', '.join(kinds)}); panels: {', '.join(points)}.")
 
@@ -207,34 +210,42 @@ def scatter(
 def curves(
     panels: Mapping[str, Mapping[str, Any]],
     *,
-    xlabel: str,
+    xlabel: str | Sequence[str],
     ylabel: str | Sequence[str],
     x: Any = None,
     levels: Mapping[str, float] | None = None,
+    names_at: Literal["end", "peak"] = "end",
     alt: str | None = None,
 ) -> Picture:
-    """Lines, each with its name at its end.
+    """Lines, each with its name beside it. A line of one point is drawn as a dot, a line without a name in grey.
 
     Args:
         panels: for each panel's title its lines: by name a sequence of numbers, or a pair of sequences x, y.
-        xlabel: what runs along the x axis.
+        xlabel: what runs along the x axis, or one such name for each panel.
         ylabel: what is measured, or one such name for each panel.
         x: where the points of every line lie; 1, 2, 3, … if not said.
         levels: values to compare with, drawn as dashed lines with these names, in every panel where they fall within
             reach of the lines.
+        names_at: whether a name stands where its line ends, or over its highest point.
         alt: what to say where it cannot be seen.
     """
     figure = _figure(min(9.6, 6.4 * len(panels)), 3.6)
-    measured = [ylabel] * len(panels) if isinstance(ylabel, str) else list(ylabel)
-    all_axes = _panels(figure, len(panels))
-    for axes, what, (title, lines) in zip(all_axes, measured, panels.items(), strict=True):
+    xlabels = [xlabel] * len(panels) if isinstance(xlabel, str) else list(xlabel)
+    ylabels = [ylabel] * len(panels) if isinstance(ylabel, str) else list(ylabel)
+    for index, (axes, (title, lines)) in enumerate(zip(_panels(figure, len(panels)), panels.items(), strict=True)):
+        colours = itertools.cycle(LINES)
         ends = []
-        for (name, line), colour in zip(lines.items(), LINES * len(lines), strict=False):
+        for name, line in lines.items():
+            colour = next(colours) if name or len(lines) == 1 else FAINT
             xs, ys = line if isinstance(line, tuple) else (x, line)
             ys = torch.as_tensor(ys).detach().cpu()
             xs = torch.arange(1, len(ys) + 1) if xs is None else torch.as_tensor(xs).detach().cpu()
-            axes.plot(xs, ys, color=colour)
-            ends.append((ys[-1].item(), name, colour))
+            axes.plot(xs, ys, color=colour, marker="o" if len(ys) == 1 else None)
+            if names_at == "end" and len(ys) > 1:
+                ends.append((ys[-1].item(), name, colour))
+            else:
+                peak = (xs[ys.argmax()].item(), ys.max().item())
+                axes.annotate(name, peak, (5, 4), textcoords="offset points", color=colour, annotation_clip=False)
         low, high = axes.get_ylim()
         reach = high - low
         for name, level in (levels or {}).items():
@@ -242,9 +253,10 @@ def curves(
                 axes.axhline(level, color=FAINT, linestyle=(0, (4, 3)), linewidth=1.2)
                 ends.append((level, name, FAINT))
         _label_ends(axes, ends)
-        axes.set(title=title, xlabel=xlabel, ylabel=what)
-    names = dict.fromkeys(name for lines in panels.values() for name in lines)
-    return Picture(figure, alt or f"{', '.join(dict.fromkeys(measured))} against {xlabel}, for {', '.join(names)}.")
+        axes.set(title=title, xlabel=xlabels[index], ylabel=ylabels[index])
+    names = ", ".join(dict.fromkeys(name for lines in panels.values() for name in lines if name))
+    said = "; ".join(dict.fromkeys(f"{y} against {x}" for x, y in zip(xlabels, ylabels, strict=True)))
+    return Picture(figure, alt or f"Lines: {said}{', for ' * bool(names)}{names}.")
 
 
 @in_style
@@ -356,6 +368,25 @@ def autoencoder(image: Tensor, decoded: Tensor, size: tuple[int, int]) -> Pictur
 into the decoder, which gives the image's pixel probabilities."
     )
     return Picture(figure, alt)
+
+
+def explore(decode: Callable[[Tensor], Tensor], size: tuple[int, int], *, extent: float = 3.0) -> Any:
+    """Two sliders over a two-dimensional latent space, and the image that a decoder paints where they stand.
+
+    Args:
+        decode: codes (1, 2) to images (1, height · width) in [0, 1].
+        size: height and width of an image in pixels.
+        extent: the sliders go from −extent to extent.
+    """
+    from ipywidgets import FloatSlider, interactive
+
+    def show(z1: float, z2: float) -> None:
+        from IPython.display import display
+
+        display(strips({"": decode(torch.tensor([[z1, z2]]))}, size, scale=3.0))
+
+    sliders = {name: FloatSlider(value=0.0, min=-extent, max=extent, step=0.1) for name in ("z1", "z2")}
+    return interactive(show, **sliders)
 
 
 def _figure(width: float, height: float) -> Figure:

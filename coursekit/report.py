@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass, field
 
-MOST_LINES = 8  # of a message
-MOST_PRINTED = 6  # lines of what the student's code printed
+MOST_LINES = 7  # of a message, and of the inputs
+MOST_PRINTED = 4  # lines of what the student's code printed
 WIDTH = 160
 
 # Readable on white and on black; all other colours are the notebook's own.
@@ -44,8 +44,8 @@ class Report:
     details: list[tuple[str, str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        first = next((outcome for outcome in self.outcomes if not outcome.held), None)
-        object.__setattr__(self, "details", _details(first) if first and not self.note else [])
+        failed = [outcome for outcome in self.outcomes if not outcome.held]
+        object.__setattr__(self, "details", _details(failed[0], len(failed) > 1) if failed and not self.note else [])
 
     @property
     def passed(self) -> bool:
@@ -97,16 +97,17 @@ class Report:
 
 
 def _html_outcome(outcome: Outcome) -> str:
-    mark, colour = ("✓", GREEN) if outcome.held else ("✗", RED)
+    mark, colour, label = ("✓", GREEN, "holds") if outcome.held else ("✗", RED, "does not hold")
     return (
-        f'<div><span style="color: {colour}; font-weight: bold; display: inline-block; width: 1.3em">{mark}</span>'
+        f'<div><span role="img" aria-label="{label}" style="color: {colour}; font-weight: bold; '
+        f'display: inline-block; width: 1.3em">{mark}</span>'
         f"{html.escape(outcome.statement)}</div>"
     )
 
 
-def _details(outcome: Outcome) -> list[tuple[str, str]]:
-    """Titled blocks about a property that does not hold; the message has no title."""
-    blocks = [("", _shorten(outcome.message, MOST_LINES))]
+def _details(outcome: Outcome, one_of_several: bool) -> list[tuple[str, str]]:
+    """Titled blocks about a property that does not hold; the message needs no title if it is about the only one."""
+    blocks = [(f"✗ {outcome.statement}" if one_of_several else "", _shorten(outcome.message, MOST_LINES))]
     if outcome.inputs:
         blocks.append(("with", _shorten("\n".join(outcome.inputs), MOST_LINES)))
     if outcome.printed.strip():

@@ -13,7 +13,7 @@ class Decoder(nn.Module):
     """p(x|z): a network that turns a code into the logits of an image's pixels (Kingma & Welling 2014, appendix C.1).
 
     It has at least one hidden layer with a nonlinearity, and no activation on its output: a logit may be any real
-    number, and sigmoid(logit) is the probability that the pixel is on.
+    number, and sigmoid(logit) is the probability that the pixel is on. Each row of a batch is decoded by itself.
 
     Args:
         latent_dim: numbers in a code.
@@ -332,7 +332,7 @@ def word_dropout(
     """Hide words from the decoder, so that it has to ask the code (Bowman et al. 2016, section 3.1).
 
     Args:
-        tokens: token ids (batch, length); they stay as they are.
+        tokens: token ids (batch, length), int64; they stay as they are.
         uniform: draws from the uniform distribution on [0, 1) (batch, length), the only source of randomness.
         rate: the probability of hiding a word: one is hidden where `uniform` < `rate`.
         unknown: the id that stands in place of a hidden word.
@@ -360,7 +360,7 @@ def text_elbo(
 
     Args:
         logits: the decoder's scores of every word at every position (batch, length, vocab).
-        tokens: the ids of the words that stand there (batch, length).
+        tokens: the ids of the words that stand there (batch, length), int64.
         mu: means of q(z|x) (batch, latent).
         logvar: log-variances log σ² of q(z|x) (batch, latent).
         padding: the id that fills up short sentences, one of the vocabulary; where it stands nothing counts.

@@ -82,7 +82,7 @@ def grades(gradebook: Gradebook, assignment: Assignment, student: str | None = N
         name = cell.removeprefix(CHECK)
         graded = auto is not None or manual is not None
         rows.setdefault(who, {})[name] = Grade(points, score if graded else None, auto, comments.get((who, name)))
-    order = [item.name for item in (*assignment.exercises, *assignment.questions)]
+    order = [*(item.name for item in assignment.exercises), *(item.name for item in assignment.questions)]
     return {
         who: {name: theirs[name] for name in [*order, *sorted(theirs.keys() - set(order))] if name in theirs}
         for who, theirs in sorted(rows.items())

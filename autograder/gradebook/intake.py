@@ -33,10 +33,10 @@ import nbformat
 from autograder.course import Assignment
 from autograder.errors import CourseError
 from autograder.gradebook import ledger
-from autograder.gradebook.files import copy_tree
+from autograder.gradebook.files import JUNK, copy_tree
 from autograder.gradebook.ledger import Arrival, Ledger
 from autograder.gradebook.rebuild import rebuild
-from autograder.submission import Submission, find_submission, read_submission
+from autograder.submission import Submission, read_submission
 
 ORIGINAL = "original-"
 TIMESTAMP = "timestamp.txt"
@@ -104,7 +104,7 @@ def intake(assignment: Assignment, student: str) -> Submission:
     with _alone(assignment):
         known = ledger.read(assignment, student)
         _clear_away(assignment, student, known)
-        if by_hand := _put_there_by_hand(assignment, folder, known):
+        if (by_hand := _put_there_by_hand(assignment, folder, known)) is not None:
             last = known.arrivals.get(_last(folder, known))
             here = Arrival(received=last.received if last else None, origin="put there by hand", by_hand=True)
             _take(assignment, student, folder, here, by_hand)
@@ -130,30 +130,28 @@ def read(assignment: Assignment, student: str) -> Submission:
     Raises:
         CourseError: nothing was taken in.
     """
-    folder, _ = original(assignment, student)
-    try:
-        return read_submission(find_submission(folder, assignment), assignment)
-    except CourseError as error:
-        problem = str(error).replace(f"{folder} holds", "the submission has")
-        return Submission(folder, (), {}, (), problem, hashlib.sha256().hexdigest())
+    return read_submission(original(assignment, student)[0], assignment)
 
 
 def _last(folder: Path, known: Ledger) -> int:
     return max((number for number in known.arrivals if _is_folder(folder / f"{ORIGINAL}{number}")), default=0)
 
 
-def _put_there_by_hand(assignment: Assignment, folder: Path, known: Ledger) -> list[str]:
+def _put_there_by_hand(assignment: Assignment, folder: Path, known: Ledger) -> list[str] | None:
+    """Files that make a new submission; None if there is no new one."""
     last = _last(folder, known)
     originals = {f"{ORIGINAL}{number}" for number in range(1, last + 1)}
-    rest = {path.name for path in folder.iterdir()} - originals
-    notebook = folder / f"{assignment.slug}.ipynb"
+    rest = {path.name for path in folder.iterdir()} - originals - JUNK
     ours = {TIMESTAMP, SECRET}
+    notebook = folder / f"{assignment.slug}.ipynb"
     if _is_file(notebook) and _digest(notebook.read_bytes()) in known.wrote:
         ours.add(notebook.name)
-    return sorted(rest) if not last or rest - ours else []
+    return sorted(rest) if not last or rest - ours else None
 
 
-def _take(assignment: Assignment, student: str, source: Path, arrival: Arrival, only: Sequence[str] = ()) -> Outcome:
+def _take(
+    assignment: Assignment, student: str, source: Path, arrival: Arrival, only: Sequence[str] | None = None
+) -> Outcome:
     """Make `source` the student's last original. Killed at any moment, it has happened or it has not.
 
     Given `only`, `source` is the student's own folder, and those files of it move.
@@ -164,7 +162,7 @@ def _take(assignment: Assignment, student: str, source: Path, arrival: Arrival, 
     known = ledger.read(assignment, student)
     before = known.collected()
     with tempfile.TemporaryDirectory(dir=incoming) as scratch:
-        copied = copy_tree(source, Path(scratch) / "new", only or None)
+        copied = copy_tree(source, Path(scratch) / "new", only)
         arrival.digest, arrival.left_out = copied.digest, copied.left_out
         last = _last(folder, known)
         if last and before and before.digest == arrival.digest and not arrival.by_hand:
@@ -175,7 +173,7 @@ def _take(assignment: Assignment, student: str, source: Path, arrival: Arrival, 
         while os.path.lexists(folder / f"{ORIGINAL}{number}"):  # a student may hand in a folder of that name
             number += 1
         known.arrivals[number] = arrival
-        known.leftover = list(only)
+        known.leftover = list(only or ())
         ledger.write(assignment, student, known)
         folder.mkdir(parents=True, exist_ok=True)
         os.rename(Path(scratch) / "new", folder / f"{ORIGINAL}{number}")

@@ -14,11 +14,12 @@ from difflib import SequenceMatcher
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from autograder.cells import RawCell, notebook_cells, script_cells
+from autograder.cells import RawCell
 from autograder.course import Assignment
 from autograder.release import build_notebook
-from autograder.submission import Submission
+from autograder.submission import Submission, raw_cells
 from autograder.syntax import definitions, parse
+from autograder.text import Unreadable
 
 # What graders and students look at. The verdict is on the whole submission, however long.
 MOST_CELLS = 1000
@@ -106,10 +107,10 @@ def _defined(source: str) -> set[str]:
 
 
 def _raw_cells(submission: Submission) -> list[RawCell]:
-    if submission.problem:
+    try:
+        return [] if submission.path.is_dir() else raw_cells(submission.path)
+    except Unreadable:
         return []
-    text = submission.path.read_bytes().decode("utf-8", "replace")
-    return notebook_cells(text) if submission.path.suffix == ".ipynb" else script_cells(text)
 
 
 def _cell(item: Plain, number: int) -> NotebookNode:

@@ -7,6 +7,8 @@ that same file, so that all of them give the same scores.
 from __future__ import annotations
 
 import os
+import shutil
+import sysconfig
 from pathlib import Path
 
 import nbgrader
@@ -27,6 +29,7 @@ STOCK_TEMPLATES = Path(nbgrader.__file__).parent / "server_extensions" / "formgr
 
 def settings(course: Course) -> Config:
     """What stock nbgrader has to know of a course."""
+    _let_commands_be_found()
     c = Config()
     c.CourseContext.root = str(course.root)
 
@@ -87,6 +90,12 @@ def database(course: Course) -> str:
     """The gradebook's address: `$COURSE_DATABASE`, or `gradebook.db` in the course's folder."""
     stated = os.environ.get(DATABASE)
     return stated or URL.create("sqlite", database=str(course.root / "gradebook.db")).render_as_string()
+
+
+def _let_commands_be_found() -> None:
+    """nbgrader runs `alembic` by its bare name to make a gradebook; it stands beside Python, not always on the path."""
+    if shutil.which("alembic") is None:
+        os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
 
 
 def load(course: Course) -> Config:

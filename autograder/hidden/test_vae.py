@@ -1099,9 +1099,9 @@ def anomaly_calls(draw: st.DrawFn) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (draw(tensors((batch, data), low=0, high=1)), toy_bound, draw(tensors((samples, batch, latent)))), {}
 
 
-def toy_bound(x: Tensor, noise: Tensor) -> Tensor:
+def toy_bound(x: Tensor, eps: Tensor) -> Tensor:
     """A made-up bound: smooth in the noise, and different for each data point."""
-    return -(x.sum(1) + noise.sum(1)).square() - noise.square().sum(1) / 2
+    return -(x.sum(1) + eps.sum(1)).square() - eps.square().sum(1) / 2
 
 
 @exercise("anomaly_score", contract=anomaly_calls())
@@ -1133,8 +1133,8 @@ class TestAnomalyScore:
         x, (encoder, decoder) = torch.randn(3, len(model.weight), generator=generator), (model.encoder(), model.decode)
         pieces = PIECES | {"log_likelihood": model.log_likelihood}
 
-        def bound(x: Tensor, noise: Tensor) -> Tensor:
-            return reference.elbo(x, encoder, decoder, noise, **pieces)
+        def bound(x: Tensor, eps: Tensor) -> Tensor:
+            return reference.elbo(x, encoder, decoder, eps, **pieces)
 
         with torch.no_grad():
             score = student.anomaly_score(x, bound, torch.tensor([1.0, -1.0])[:, None, None].expand(2, 3, 1))

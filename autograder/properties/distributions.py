@@ -19,7 +19,7 @@ from torch.distributions import Bernoulli, MultivariateNormal, Normal
 from coursekit.properties import sizes, tensors
 
 
-def standard_normal_nodes(count: int = 81, reach: float = 6.5) -> tuple[Tensor, Tensor]:
+def standard_normal_nodes(count: int = 61, reach: float = 6.5) -> tuple[Tensor, Tensor]:
     """E[f(ε)] = Σ weightᵢ f(nodeᵢ) for ε ~ N(0, 1), to about eight digits for any smooth f.
 
     The trapezoid rule on an even grid, which converges exponentially for integrands that die off at both ends (Trefethen &
@@ -100,9 +100,9 @@ class LinearGaussianModel:
         """The means (batch, data) of codes (batch, 1)."""
         return z * self.weight + self.bias
 
-    def log_likelihood(self, means: Tensor, x: Tensor) -> Tensor:
-        """log p(x|z) of each data point (batch,), given what `decode` returns."""
-        return Normal(means, self.std).log_prob(x).sum(dim=1)
+    def log_likelihood(self, logits: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z) of each data point (batch,), given what `decode` returns; called like `bernoulli_log_likelihood`."""
+        return Normal(logits, self.std).log_prob(x).sum(dim=1)
 
     def log_evidence(self, x: Tensor) -> Tensor:
         """log p(x) of each data point (batch,)."""

@@ -57,9 +57,11 @@ def explanations(result: ExerciseResult) -> list[Text]:
     if result.error is not None:
         return [Text.assemble((result.name, "bold"), "  ", result.error)]
     texts = []
+    said: set[str] = set()
     for item in result.properties:
-        if item.outcome == "passed":
-            continue
+        if item.outcome == "passed" or (item.message or "") in said:
+            continue  # the same exception in every property is said once
+        said.add(item.message or item.name)
         sign, style = MARKS[item.outcome]
         text = Text.assemble((f"{sign} ", style), (f"{result.name}: ", "bold"), item.statement)
         for line in filter(None, (item.message, item.counterexample)):

@@ -5,7 +5,8 @@ cells and answers calls.
 """
 
 from autograder.sandbox.errors import Frame, ProtocolError, SandboxError, StudentError, WorkerDied
-from autograder.sandbox.host import Opaque, RemoteIterator, RemoteModule, RemoteObject
+from autograder.sandbox.host import Opaque, RemoteIterator, RemoteObject
+from autograder.sandbox.module import RemoteModule
 from autograder.sandbox.peer import RemoteFunction
 from autograder.sandbox.session import Control, Sandbox, Tier, Worker, WorkerLimits
 

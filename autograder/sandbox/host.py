@@ -15,13 +15,12 @@ import torch
 from torch import nn
 
 from autograder.sandbox.errors import Frame, ProtocolError, StudentError, WorkerDied, student_error
-from autograder.sandbox.peer import NAME_LENGTH, Incoming, Outgoing, Peer, RemoteFunction, Reply
+from autograder.sandbox.module import NAME_LENGTH, RemoteModule
+from autograder.sandbox.peer import Incoming, Outgoing, Peer, RemoteFunction, Reply
 from autograder.sandbox.stock import specification
 from autograder.sandbox.values import Tree, append_tensor
 from autograder.sandbox.wire import Channel, Timeout, clean
 
-MAX_STATE = 5_000  # parameters and buffers of one module
-MAX_PATH = 12
 MAX_FRAMES = 12
 
 
@@ -30,13 +29,6 @@ class Name:
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-
-class Method:
-    """An object at the other end, without the state that a mirror of it may hold here."""
-
-    def __init__(self, handle: int, path: str) -> None:
-        self.handle, self.path = handle, path
 
 
 class HostPeer(Peer):
@@ -107,22 +99,6 @@ class HostPeer(Peer):
         except ProtocolError as error:
             raise student_error(["ValueError"], f"returned a value that cannot be used: {clean(error, 300)}") from None
 
-    def take_changes(self, reply: Reply, watched: list[Any]) -> None:
-        """Bring changes of module state home. The changed tensors are the last ones of the reply."""
-        indices = reply.header.get("changed", [])
-        if not isinstance(indices, list) or len(indices) > len(reply.tensors):
-            raise ProtocolError("badly formed changes")
-        for index, new in zip(indices, reply.tensors[len(reply.tensors) - len(indices) :], strict=True):
-            if type(index) is not int or not 0 <= index < len(watched):
-                raise ProtocolError("a change of something that was not passed")
-            mirror, name, tensor = watched[index]
-            if new.shape != tensor.shape or new.dtype != tensor.dtype:
-                raise ProtocolError("a change of shape or type")
-            with torch.no_grad():
-                tensor.copy_(new)
-            if mirror is not None:
-                mirror.note_current(name, tensor)
-
     def attribute(self, handle: int, path: str, name: str) -> tuple[bool, Any]:
         """(True, None) for a method, (False, value) for any other attribute."""
         reply = self.request({"op": "get", "handle": handle, "path": path, "name": name})
@@ -146,28 +122,23 @@ class HostPeer(Peer):
             raise ProtocolError(f"{type(error).__name__}: {clean(error, 200)}") from None
 
     def encode_other(self, value: object, outgoing: Outgoing) -> Tree | None:
-        """Names and handles going home; stock modules by value; every other callable as a callback."""
+        """Names and handles going home; stock modules by value; other modules as mirrors, functions as callbacks."""
         match value:
             case Name():
                 return {"name": value.name}
-            case Method():
-                return {"home": [value.handle, value.path]}
             case RemoteObject() | RemoteIterator():
                 return {"home": value._handle}
-            case RemoteModule():
-                return {"home": value.encode_state(outgoing)}
-            case RemoteFunction():
-                return super().encode_other(value, outgoing)
-            case nn.Module() if (spec := specification(value)) is not None:
+            case nn.Module() if not isinstance(value, RemoteModule) and (spec := specification(value)) is not None:
                 state = []
                 for name, tensor in value.state_dict(keep_vars=True).items():
                     state.append([name, append_tensor(tensor, outgoing.sent)])
                     outgoing.watched.append((None, name, tensor))
                 return {"stock": [spec, state, value.training]}
+        if isinstance(value, nn.Module | RemoteFunction):
+            return super().encode_other(value, outgoing)
         if callable(value):
             handle = self.lend(value)
-            parameters = value.parameters() if isinstance(value, nn.Module) else getattr(value, "linked", ())
-            self._links[handle] = [p for p in parameters if p.requires_grad]
+            self._links[handle] = [p for p in getattr(value, "linked", ()) if p.requires_grad]
             name = clean(getattr(value, "__name__", type(value).__name__), NAME_LENGTH)
             return {"function": [handle, name, [append_tensor(p, outgoing.sent) for p in self._links[handle]]]}
         return None
@@ -191,15 +162,6 @@ class HostPeer(Peer):
                 return RemoteObject(self, handle, clean(name, NAME_LENGTH), clean(text, 200))
             case "opaque", [str(name), str(text)]:
                 return Opaque(clean(name, NAME_LENGTH), clean(text, 200))
-            case "module", {
-                "handle": int(handle),
-                "class": str(name),
-                "training": bool(training),
-                "state": list(state),
-            }:
-                module = RemoteModule(self, handle, "", clean(name, NAME_LENGTH), training)
-                module.adopt(state, incoming.sent)
-                return module
         return super().decode_other(kind, content, incoming)
 
     # ---- serving callbacks
@@ -207,7 +169,7 @@ class HostPeer(Peer):
     def serve_call(self, request: Reply) -> Reply:
         """Call a callback. Only what was lent can be called, only by its handle, and no method of it."""
         match request.header:
-            case {"tree": [{"home": int()}, list(), dict()], "method": "__call__"}:
+            case {"tree": [{"home": int() | list()}, list(), dict()], "method": "__call__"}:
                 return super().serve_call(request)
         raise ProtocolError("a call of something that was not passed")
 
@@ -243,91 +205,6 @@ def frame_from(claim: Any) -> Frame:
         case [str(cell), int(line), str(function), str(source)]:
             return Frame(clean(cell, NAME_LENGTH), line, clean(function, NAME_LENGTH), clean(source, 200))
     raise ProtocolError("a badly formed traceback")
-
-
-class RemoteModule(nn.Module):
-    """Mirror of a student's module.
-
-    Parameters and buffers are real and local, so `parameters()`, `state_dict()`, `.grad`, `double()` and optimisers work on
-    them. `forward` and other methods run in the worker on its own parameters, which are brought up to date first; what a call
-    changes there (batch-norm statistics, training in place) comes back. Submodules are mirrors that share the handle.
-    """
-
-    def __init__(self, peer: HostPeer, handle: int, path: str, class_name: str, training: bool) -> None:
-        super().__init__()
-        # Past nn.Module.__setattr__ and __getattr__, which would look for parameters of these names.
-        self.__dict__.update(_peer=peer, _handle=handle, _path=path, _class_name=class_name, _current={})
-        self.training = training
-
-    def adopt(self, state: list[Any], tensors: list[torch.Tensor]) -> None:
-        """Create the parameters and buffers that the worker describes."""
-        if len(state) > MAX_STATE:
-            raise ProtocolError("a module with too many parameters")
-        for entry in state:
-            match entry:
-                case [str(name), int(index), bool(is_parameter), bool(requires_grad)]:
-                    parts = name.split(".")
-                case _:
-                    raise ProtocolError("a badly described module")
-            plain = all(part and len(part) <= NAME_LENGTH and (part.isidentifier() or part.isdigit()) for part in parts)
-            if len(parts) > MAX_PATH or not plain or not 0 <= index < len(tensors):
-                raise ProtocolError("a badly described parameter")
-            owner = self._descend(parts[:-1])
-            tensor = tensors[index].detach().clone()
-            if is_parameter:
-                owner._parameters[parts[-1]] = nn.Parameter(tensor, requires_grad=requires_grad)
-            else:
-                owner._buffers[parts[-1]] = tensor
-        for name, tensor in self._state():
-            self.note_current(name, tensor)
-
-    def _descend(self, parts: list[str]) -> RemoteModule:
-        module = self
-        for depth, part in enumerate(parts, 1):
-            if part not in module._modules:
-                module._modules[part] = RemoteModule(
-                    self._peer, self._handle, ".".join(parts[:depth]), part, self.training
-                )
-            module = module._modules[part]  # type: ignore[assignment]
-        return module
-
-    def _state(self) -> Iterator[tuple[str, torch.Tensor]]:
-        prefix = f"{self._path}." if self._path else ""
-        for name, tensor in (*self.named_parameters(), *self.named_buffers()):
-            yield prefix + name, tensor
-
-    def note_current(self, name: str, tensor: torch.Tensor) -> None:
-        """Note that the worker has this very value of a parameter or buffer."""
-        self._current[name] = (id(tensor), tensor._version)
-
-    def encode_state(self, outgoing: Outgoing) -> list[Any]:
-        """Handle, path, mode, and the state with new values for what changed here since the last call."""
-        entries = []
-        for name, tensor in self._state():
-            fresh = self._current.get(name) != (id(tensor), tensor._version)
-            entries.append(
-                [name, append_tensor(tensor.detach(), outgoing.sent) if fresh else None, tensor.requires_grad]
-            )
-            outgoing.linked.append(tensor)
-            outgoing.watched.append((self, name, tensor))
-            self.note_current(name, tensor)
-        return [self._handle, self._path, self.training, entries]
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The student's forward, in the worker."""
-        return self._peer.call(self, args, kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name.startswith("__"):
-                raise
-        is_method, value = self._peer.attribute(self._handle, self._path, name)
-        return (lambda *args, **kwargs: self._peer.call(self, args, kwargs, method=name)) if is_method else value
-
-    def __repr__(self) -> str:
-        return f"<module {self._class_name}>"
 
 
 class RemoteObject:

@@ -11,7 +11,7 @@ Tensors take part in a call in three ways:
 
     sent      travel with the call (arguments)
     linked    the other end holds its own copy and the result may depend on it (parameters of a module that lives there)
-    watched   may be changed in place by the call, and such changes come back (state of modules that were passed)
+    watched   may be changed in place by the call, and such changes come back (state of modules, see `module`)
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 
 from autograder.sandbox import values
 from autograder.sandbox.errors import ProtocolError
+from autograder.sandbox.module import NAME_LENGTH, RemoteModule, Watched, changes, describe, refresh
 from autograder.sandbox.values import Tree
 from autograder.sandbox.wire import Channel, Timeout, clean
 
 MAX_NESTING = 20  # calls within calls, across the boundary
 MAX_NODES = 20_000
 MAX_FREED = 5_000  # node numbers given back with one message
-NAME_LENGTH = 80
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Reply:
 class Outgoing:
     """The tensors that one encoded value involves."""
 
+    is_reply: bool = False
     sent: list[torch.Tensor] = field(default_factory=list)
     linked: list[torch.Tensor] = field(default_factory=list)
     watched: list[Any] = field(default_factory=list)
@@ -59,7 +61,7 @@ class Incoming:
 
     sent: list[torch.Tensor]
     linked: list[torch.Tensor] = field(default_factory=list)
-    watched: list[Any] = field(default_factory=list)
+    watched: list[Watched] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Peer:
         self.unused: deque[int] = deque()  # nodes of the other end that nothing here refers to any more
         self.nesting = 0
         self._last = 0
+        self._handles: dict[int, int] = {}  # of modules, which are lent once
 
     @property
     def verbs(self) -> Mapping[str, Callable[..., Reply]]:
@@ -110,13 +113,37 @@ class Peer:
 
     def encode_other(self, value: object, outgoing: Outgoing) -> Tree | None:
         """The tree of something that has no value of its own, or None."""
-        if isinstance(value, RemoteFunction):
-            outgoing.linked += value.linked
-            return {"home": value.handle}
+        match value:
+            case RemoteFunction():
+                outgoing.linked += value.linked
+                return {"home": value.handle}
+            case RemoteModule() if value._peer is self:
+                return {"home": value.encode_state(outgoing)}
+            case nn.Module():
+                if id(value) not in self._handles:
+                    self._handles[id(value)] = self.lend(value)
+                return {"module": describe(value, self._handles[id(value)], outgoing)}
         return None
 
     def decode_other(self, kind: str, content: Any, incoming: Incoming) -> object:
         """The inverse of the other end's `encode_other`."""
+        match kind, content:
+            case "home", int(handle) if handle in self.lent:
+                return self.lent[handle]
+            case "home", [int(handle), str(path), bool(training), list(state)]:
+                root = self.lent.get(handle)
+                if not isinstance(root, nn.Module):
+                    raise ProtocolError("a module that was not lent")
+                return refresh(root, path, training, state, incoming)
+            case "module", {
+                "handle": int(handle),
+                "class": str(name),
+                "training": bool(training),
+                "state": list(state),
+            }:
+                module = RemoteModule(self, handle, "", clean(name, NAME_LENGTH), training)
+                module.adopt(state, incoming)
+                return module
         raise ProtocolError(f"a value of the unknown kind {clean(kind, NAME_LENGTH)!r}")
 
     def encode(self, value: object, outgoing: Outgoing) -> Tree:
@@ -173,7 +200,24 @@ class Peer:
         return self.decode(reply.header.get("value"), Incoming(tensors))
 
     def take_changes(self, reply: Reply, watched: list[Any]) -> None:
-        """Apply the changes that a call made to watched tensors."""
+        """Bring changes of module state home. The changed tensors are the last ones of the reply."""
+        indices = reply.header.get("changed", [])
+        if not isinstance(indices, list) or len(indices) > len(reply.tensors):
+            raise ProtocolError("badly formed changes")
+        for index, new in zip(indices, reply.tensors[len(reply.tensors) - len(indices) :], strict=True):
+            if type(index) is not int or not 0 <= index < len(watched):
+                raise ProtocolError("a change of something that was not passed")
+            mirror, name, tensor = watched[index]
+            if new.shape != tensor.shape:
+                raise ProtocolError("a change of shape")
+            with torch.no_grad():
+                tensor.copy_(new)
+            if mirror is not None and new.dtype == tensor.dtype:
+                mirror.note_current(name, tensor)
+
+    def attribute(self, handle: int, path: str, name: str) -> tuple[bool, Any]:
+        """(True, None) for a method of a module at the other end, (False, value) for any other attribute."""
+        raise AttributeError(f"a module that was passed in has no attribute {name!r} here")
 
     # ---- serving
 
@@ -221,25 +265,21 @@ class Peer:
         incoming = Incoming(request.tensors)
         callee, args, kwargs = self.decode(header["tree"], incoming)
         function = self.callable_of(callee, header.get("method"))
-        outgoing = Outgoing()
+        outgoing = Outgoing(is_reply=True)
         tree = self.encode(function(*args, **kwargs), outgoing)
         outputs = outgoing.sent
         inputs = [*incoming.linked, *incoming.sent]
         node = self.keep([*inputs], outputs) if any(tensor.requires_grad for tensor in outputs) else None
-        changes = self.changes(incoming.watched)
+        changed = changes(incoming.watched)
         return Reply(
-            {"value": tree, "node": node, "changed": [index for index, _ in changes]},
-            [*outputs, *[tensor for _, tensor in changes]],
-            [*[tensor.requires_grad for tensor in outputs], *[False] * len(changes)],
+            {"value": tree, "node": node, "changed": [index for index, _ in changed]},
+            [*outputs, *[tensor for _, tensor in changed]],
+            [*[tensor.requires_grad for tensor in outputs], *[False] * len(changed)],
         )
 
     def callable_of(self, callee: Any, method: object) -> Callable[..., Any]:
         """What a call request calls."""
         raise NotImplementedError
-
-    def changes(self, watched: list[Any]) -> list[tuple[int, torch.Tensor]]:
-        """Which watched tensors a call changed, and their values now."""
-        return []
 
     def serve_vjp(self, request: Reply) -> Reply:
         """The vector-Jacobian product of a kept computation."""

@@ -218,4 +218,5 @@ def raw_bytes(tensor: torch.Tensor) -> memoryview:
     tensor = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
     if tensor.numel() == 0:
         return memoryview(b"")
-    return memoryview(tensor.view(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
+    # Strides of dimensions of size 1 can be anything in a contiguous tensor; seen as bytes they must be 1.
+    return memoryview(tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8).numpy())  # type: ignore[arg-type]

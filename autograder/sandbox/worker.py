@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import functools
 import linecache
 import random
 import sys
@@ -23,26 +22,13 @@ from torch import nn
 
 from autograder.sandbox import stock
 from autograder.sandbox.errors import MIRRORED, ProtocolError
-from autograder.sandbox.peer import NAME_LENGTH, Incoming, Outgoing, Peer, RemoteFunction, Reply
-from autograder.sandbox.values import Tree, append_tensor
+from autograder.sandbox.module import NAME_LENGTH, Watched
+from autograder.sandbox.peer import Incoming, Outgoing, Peer, RemoteFunction, Reply
+from autograder.sandbox.values import Tree
 from autograder.sandbox.wire import Channel, clean
 
 NAMESPACE = "submission"
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-
-
-class Watched:
-    """A tensor of a module that was passed to a call, and its value before."""
-
-    def __init__(self, find: Callable[[], torch.Tensor]) -> None:
-        self._find = find
-        self._before = find().detach().clone()
-
-    def change(self) -> torch.Tensor | None:
-        """Its value now, if the call changed it."""
-        now = self._find().detach()
-        same = now.dtype == self._before.dtype and now.shape == self._before.shape and torch.equal(now, self._before)
-        return None if same else now
 
 
 class WorkerPeer(Peer):
@@ -93,10 +79,8 @@ class WorkerPeer(Peer):
 
     def encode_other(self, value: object, outgoing: Outgoing) -> Tree | None:
         """Modules with their state; objects and callables by handle; anything else to be shown only."""
-        if isinstance(value, RemoteFunction):
+        if isinstance(value, RemoteFunction | nn.Module):
             return super().encode_other(value, outgoing)
-        if isinstance(value, nn.Module):
-            return {"module": self._describe(value, outgoing)}
         if isinstance(value, types.GeneratorType):
             return {"iterator": self.lend(value)}
         kind = type(value)
@@ -106,21 +90,6 @@ class WorkerPeer(Peer):
             return {"function": [self.lend(value), clean(getattr(value, "__name__", kind.__name__), NAME_LENGTH)]}
         return {"opaque": [kind.__qualname__, clean(repr(value), 200)]}
 
-    def _describe(self, module: nn.Module, outgoing: Outgoing) -> dict[str, Any]:
-        state: list[tuple[str, torch.Tensor, bool]] = [
-            (name, tensor, True) for name, tensor in module.named_parameters()
-        ]
-        state += [(name, tensor, False) for name, tensor in module.named_buffers()]
-        return {
-            "handle": self.lend(module),
-            "class": type(module).__name__,
-            "training": module.training,
-            "state": [
-                [name, append_tensor(tensor.detach(), outgoing.sent), is_parameter, tensor.requires_grad]
-                for name, tensor, is_parameter in state
-            ],
-        }
-
     def decode_other(self, kind: str, content: Any, incoming: Incoming) -> object:
         """Names, handles coming home, callbacks and stock modules."""
         match kind, content:
@@ -128,45 +97,17 @@ class WorkerPeer(Peer):
                 if name not in self.namespace:
                     raise NameError(f"name {name!r} is not defined")
                 return self.namespace[name]
-            case "home", int(handle):
-                return self.lent[handle]
-            case "home", [handle, path]:
-                return self._part(handle, path)
-            case "home", [handle, path, training, state]:
-                return self._refresh(handle, path, training, state, incoming)
             case "function", [handle, name, parameters]:
                 return RemoteFunction(self, handle, name, [incoming.sent[index] for index in parameters])
             case "stock", [spec, state, training]:
                 module = stock.build(spec, state, training, incoming.sent.__getitem__)
-                for name, _ in state:
-                    incoming.watched.append(Watched(functools.partial(find_tensor, module, name)))
+                incoming.watched += [Watched(module, name, incoming.sent[index]) for name, index in state]
                 return module
         return super().decode_other(kind, content, incoming)
 
     def _part(self, handle: int, path: str) -> Any:
         thing = self.lent[handle]
         return thing.get_submodule(path) if path else thing
-
-    def _refresh(self, handle: int, path: str, training: bool, state: list[Any], incoming: Incoming) -> nn.Module:
-        """Give a module of the student's the state that its mirror has."""
-        root: nn.Module = self.lent[handle]
-        module = root.get_submodule(path)
-        if module.training != training:
-            module.train(training)
-        for name, index, requires_grad in state:
-            tensor = find_tensor(root, name)
-            if index is not None:
-                new = incoming.sent[index]
-                with torch.no_grad():
-                    if tensor.dtype == new.dtype:
-                        tensor.copy_(new)
-                    else:
-                        tensor.data = new  # the mirror was converted, say by .double()
-            if isinstance(tensor, nn.Parameter):
-                tensor.requires_grad_(requires_grad)
-            incoming.linked.append(tensor)
-            incoming.watched.append(Watched(functools.partial(find_tensor, root, name)))
-        return module
 
     # ---- serving
 
@@ -177,18 +118,13 @@ class WorkerPeer(Peer):
         value = getattr(owner, header["name"])
         if callable(value) and getattr(value, "__self__", None) is owner:
             return Reply({"method": True}, [], [])
-        outgoing = Outgoing()
+        outgoing = Outgoing(is_reply=True)
         tree = self.encode(value, outgoing)
         return Reply({"value": tree}, outgoing.sent, [False] * len(outgoing.sent))
 
     def callable_of(self, callee: Any, method: object) -> Callable[..., Any]:
         """The callee itself, or a method of it."""
         return callee if method == "__call__" else getattr(callee, str(method))
-
-    def changes(self, watched: list[Any]) -> list[tuple[int, torch.Tensor]]:
-        """The watched tensors that differ from what they were before the call."""
-        found = [(index, item.change()) for index, item in enumerate(watched)]
-        return [(index, tensor) for index, tensor in found if tensor is not None]
 
     # ---- errors
 
@@ -201,12 +137,6 @@ class WorkerPeer(Peer):
         """What a callback raised, as the built-in exception that it is or derives from."""
         nearest = next((name for name in error["types"] if name in MIRRORED), "RuntimeError")
         return getattr(builtins, nearest)(error["message"])
-
-
-def find_tensor(module: nn.Module, name: str) -> torch.Tensor:
-    """The parameter or buffer of that dotted name, as it is now."""
-    path, _, leaf = name.rpartition(".")
-    return getattr(module.get_submodule(path), leaf)
 
 
 def run_cell(source: str, name: str, namespace: dict[str, Any], *, only_definitions: bool) -> None:
