@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +66,85 @@ def try_command(
         print(verdict.to_json())
     else:
         console.print(verdict_table(verdict))
+
+
+@app.command("collect")
+def collect_command(
+    slug: Slug,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--zip", metavar="FILE", help="An archive or a folder; without it, nbgrader's exchange."),
+    ] = None,
+    received: Annotated[
+        datetime | None, typer.Option(help="When what --zip holds arrived, by your clock. Without it, nothing is late.")
+    ] = None,
+) -> None:
+    """Bring submissions in."""
+    from autograder.gradebook.collect import collect
+    from autograder.report.terminal import collected_table
+
+    course = Course.find()
+    moment = received.replace(tzinfo=course.timezone) if received else None
+    collected = collect(course, course.assignment(slug).slug, archive, received=moment)
+    console.print(collected_table(collected))
+    if any(item.outcome == "refused" for item in collected):
+        raise typer.Exit(1)
+
+
+@app.command("grade")
+def grade_command(
+    slug: Slug,
+    student: Annotated[str | None, typer.Option(help="Only this student.")] = None,
+    workers: Workers = None,
+    force: Annotated[bool, typer.Option(help="Grade again what has a verdict.")] = False,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Grade a class: verdicts for all, into the gradebook. A run that was stopped goes on where it was."""
+    import json
+    from dataclasses import asdict
+
+    from autograder.classroom import grade_class
+    from autograder.report.terminal import class_table, progress_bar
+
+    assignment = Course.find().assignment(slug)
+    with progress_bar(errors) as progress:
+        graded = grade_class(
+            assignment, [student] if student else None, workers=workers, force=force, trust=trust, progress=progress
+        )
+    if as_json:
+        print(json.dumps([asdict(item) for item in graded], ensure_ascii=False, indent=1))
+    else:
+        console.print(class_table(graded))
+    if any(item.failure for item in graded):
+        raise typer.Exit(1)
+
+
+@app.command("feedback")
+def feedback_command(slug: Slug) -> None:
+    """Write a page for each student who has been graded."""
+    from autograder.report.feedback import feedback
+
+    course = Course.find()
+    with errors.status("Writing pages …"):
+        pages = feedback(course, course.assignment(slug).slug)
+    for student, page in pages.items():
+        where = str(page) if isinstance(page, CourseError) else str(page.relative_to(course.root))
+        console.print(f"{student}  {where}", highlight=False, markup=False)
+    if not pages:
+        raise CourseError(f"nobody has been graded yet; run `course grade {slug}` first")
+    if any(isinstance(page, CourseError) for page in pages.values()):
+        raise typer.Exit(1)
+
+
+@app.command("demo")
+def demo_command(
+    folder: Annotated[Path, typer.Option(help="Where to build the sample course.")] = Path("demo"),
+) -> None:
+    """Go the whole road on a sample class: release, collect, grade, gradebook, feedback."""
+    from autograder.demo import demo
+
+    demo(Course.find(), folder, console)
 
 
 @app.command("doctor")

@@ -44,6 +44,7 @@ class Grader:
         self._tier: Tier | None = "none" if trust else tier
         self._store = VerdictStore(assignment, device)
         self._engine: LocalEngine | None = None
+        self._fresh: set[str] = set()  # what was graded here: forcing means once
 
     def verdict(self, submission: Submission) -> Verdict:
         """The verdict on one submission.
@@ -61,7 +62,8 @@ class Grader:
         """
         missing = []
         for submission in submissions:
-            stored = None if self._force else self._store.get(submission)
+            known = not self._force or submission.digest in self._fresh
+            stored = self._store.get(submission) if known else None
             if stored is None:
                 missing.append(submission)
             else:
@@ -70,6 +72,7 @@ class Grader:
             return
         for submission, verdict in self.engine.verdicts(missing):
             self._store.put(submission, verdict)
+            self._fresh.add(submission.digest)
             yield submission, verdict
 
     @property

@@ -30,15 +30,12 @@ def check(
     """
     from coursekit.check import VISIBLE, check_in
     from coursekit.notebook import read_document, run_cells
-    from coursekit.source import exercises_of
+    from coursekit.source import exercises_in
 
     checks = file.resolve().parent / VISIBLE
     if not checks.is_file():
         raise UsageError(f"there is no {VISIBLE} beside {file.name}; keep it in the assignment's folder")
-    try:
-        available = exercises_of(checks.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, SyntaxError) as error:
-        raise CoursekitError(f"{VISIBLE} cannot be read ({error}); take a fresh copy of the assignment") from None
+    available = exercises_in(checks)
     for name in exercise or []:
         if name not in available:
             raise UsageError(f"{VISIBLE} has no checks for {name!r}; there are checks for {', '.join(available)}")

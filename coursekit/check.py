@@ -9,32 +9,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from coursekit.errors import ChecksUnreadable
 from coursekit.report import Report
-from coursekit.source import exercises_of
+from coursekit.source import exercises_in
 
 VISIBLE = "visible.py"
 GRADING = "COURSEKIT_GRADING"
 
 
-def check(exercise: Any) -> Report | None:
-    """Run the checks that `visible.py`, in the working directory, has for an exercise.
+def check(exercise: Any) -> None:
+    """Run the checks that `visible.py`, in the working directory, has for an exercise, and show what they find.
 
-    Everything that the checks need beside it is taken from the caller's globals, as it is now.
+    One line for each property, and for the first one that does not hold, why. Everything that the checks need beside the
+    exercise is taken from the caller's globals, as it is now. While a submission is graded, when other checks run, this
+    does nothing.
 
     Args:
         exercise: your function or class, or its name.
-
-    Returns:
-        What a notebook shows: one line for each property, and for the first one that does not hold, why. It is true if
-        all hold. A plain script prints it. None while a submission is graded: then other checks run.
     """
-    if os.environ.get(GRADING) == "1":
-        return None
-    namespace = sys._getframe(1).f_globals
-    report = check_in(Path.cwd() / VISIBLE, exercise, namespace)
-    if not _shown_by_itself():
-        print(report)
-    return report
+    if os.environ.get(GRADING) != "1":
+        _show(check_in(Path.cwd() / VISIBLE, exercise, sys._getframe(1).f_globals))
 
 
 def check_in(checks: Path, exercise: Any, namespace: Mapping[str, Any]) -> Report:
@@ -53,18 +47,19 @@ def check_in(checks: Path, exercise: Any, namespace: Mapping[str, Any]) -> Repor
     if isinstance(exercise, str) and exercise not in namespace:
         return Report(exercise, note="not defined yet; run the cell that defines it first")
 
+    from coursekit.properties.running import run_properties
+
     try:
-        available = exercises_of(checks.read_text("utf-8"))
+        available = exercises_in(checks)
         chosen = next((name for name in names if name in available), None)
         if chosen is None:
             return Report(names[0], note=f"{checks.name} has no checks for it; {_nearest(names[0], available)}")
         given = {} if isinstance(exercise, str) else dict.fromkeys(names, exercise)
-
-        from coursekit.properties.running import ChecksUnreadable, run_properties
-
         outcomes = run_properties(checks, chosen, namespace, given)
-    except (OSError, ValueError, SyntaxError, ChecksUnreadable) as error:
-        return Report(names[0], note=f"{checks.name} cannot be read ({error}); take a fresh copy of the assignment")
+    except ChecksUnreadable as error:
+        return Report(names[0], note=str(error))
+    if not outcomes:
+        return Report(chosen, note=f"{checks.name} has no checks for it")
     unwritten = next((outcome.unwritten for outcome in outcomes if outcome.unwritten), None)
     if unwritten and not any(outcome.held for outcome in outcomes):
         return Report(chosen, note=_not_written(chosen, unwritten))
@@ -93,7 +88,10 @@ def _nearest(name: str, available: Sequence[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"there are checks for {', '.join(available) or 'nothing'}"
 
 
-def _shown_by_itself() -> bool:
-    """Whether the value of an expression is shown: in IPython, and at Python's own prompt."""
+def _show(report: Report) -> None:
+    """In a notebook as HTML, elsewhere as text."""
     ipython = sys.modules.get("IPython")
-    return hasattr(sys, "ps1") or (ipython is not None and ipython.get_ipython() is not None)
+    if ipython is not None and ipython.get_ipython() is not None:
+        ipython.display.display(report)
+    else:
+        print(report)

@@ -7,6 +7,13 @@ class CoursekitError(Exception):
     status = 1
 
 
+class ChecksUnreadable(CoursekitError):
+    """The file with the visible properties cannot be used."""
+
+    def __init__(self, name: str, reason: object) -> None:
+        super().__init__(f"{name} cannot be read ({reason}); take a fresh copy of the assignment")
+
+
 class UsageError(CoursekitError):
     """A wrong call."""
 

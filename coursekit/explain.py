@@ -85,7 +85,9 @@ def _said(error: BaseException) -> str:
 
 def _lines(frames: list[tuple[FrameType, int]]) -> list[str]:
     """Where in the student's code, the innermost line last."""
-    return [f"  {_where(frame)}line {line}: {_source(frame, line)}".rstrip(": ") for frame, line in frames[-MOST_FRAMES:]]
+    return [
+        f"  {_where(frame)}line {line}: {_source(frame, line)}".rstrip(": ") for frame, line in frames[-MOST_FRAMES:]
+    ]
 
 
 def _where(frame: FrameType) -> str:

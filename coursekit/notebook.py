@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,12 +92,15 @@ def read_document(path: Path) -> Document:
     except (OSError, UnicodeDecodeError) as error:
         raise CoursekitError(f"{path.name} cannot be read: {error}") from None
     notebook = _notebook(text, path.name) if path.suffix == ".ipynb" else _script(text)
-    cells = tuple(
-        CodeCell(number, cell.source, _is_hands_on(cell), _name(cell.metadata))
-        for number, cell in enumerate(notebook.cells, 1)
-        if cell.cell_type == "code"
-    )
-    return Document(path, cells, dict(notebook.metadata))
+    try:
+        cells = tuple(
+            CodeCell(number, "".join(cell["source"]), _is_hands_on(cell), _name(cell["metadata"]))
+            for number, cell in enumerate(notebook["cells"], 1)
+            if cell["cell_type"] == "code"
+        )
+        return Document(path, cells, dict(notebook["metadata"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CoursekitError(f"{path.name} is no sound notebook ({error!r}); save it again in Jupyter") from None
 
 
 def run_cells(document: Document) -> tuple[dict[str, Any], list[CellFault]]:
@@ -126,33 +129,30 @@ def run_cells(document: Document) -> tuple[dict[str, Any], list[CellFault]]:
     return module.__dict__, faults
 
 
-def _notebook(text: str, name: str) -> Any:
-    import nbformat
-
+def _notebook(text: str, name: str) -> Mapping[str, Any]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise CoursekitError(f"{name} is no notebook: it is not valid JSON (line {error.lineno}: {error.msg})") from None
-    if not isinstance(document, dict) or not isinstance(document.get("cells", document.get("worksheets")), list):
+        raise CoursekitError(
+            f"{name} is no notebook: it is not valid JSON (line {error.lineno}: {error.msg})"
+        ) from None
+    if not isinstance(document, dict) or not isinstance(document.get("cells"), list):
         raise CoursekitError(f"{name} is no notebook: it has no cells")
-    try:
-        return nbformat.reads(text, as_version=4)
-    except (nbformat.ValidationError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CoursekitError(f"{name} is not a sound notebook ({type(error).__name__}); save it again in Jupyter") from None
+    return document
 
 
-def _script(text: str) -> Any:
+def _script(text: str) -> Mapping[str, Any]:
     import jupytext
 
     return jupytext.reads(text, fmt="py:percent")
 
 
-def _is_hands_on(cell: Any) -> bool:
-    tags = cell.metadata.get("tags")
+def _is_hands_on(cell: Mapping[str, Any]) -> bool:
+    tags = cell["metadata"].get("tags")
     return str(cell.get("id", "")).startswith(HANDS_ON) or (isinstance(tags, list) and HANDS_ON in tags)
 
 
-def _name(metadata: Any) -> str:
+def _name(metadata: Mapping[str, Any]) -> str:
     nbgrader = metadata.get("nbgrader")
     if isinstance(nbgrader, dict):
         return str(nbgrader.get("grade_id", "")) if nbgrader.get("solution") else ""

@@ -10,10 +10,9 @@ import base64
 import functools
 import io
 import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -124,11 +123,13 @@ def strips(
         alt: what to say where it cannot be seen.
     """
     columns = max(len(images) for images in rows.values())
-    cell = scale * min(0.85, 9 / columns)
-    room = 0.1 + 0.085 * max(len(name) for name in rows)
-    heading, footing = 0.35 * bool(title), 0.25 * bool(captions)
-    figure = _figure(room + cell * columns, cell * len(rows) + heading + footing + 0.1)
-    axes = _axes(figure)
+    room = 0.15 + 0.085 * max(len(name) for name in rows)
+    cell = scale * min(0.8, (9.6 - room) / columns)
+    heading, footing = 0.1 + 0.25 * bool(title), 0.1 + 0.2 * bool(captions)
+    width, height = room + cell * columns + 0.1, heading + cell * len(rows) + footing
+    figure = _figure(width, height)
+    figure.set_layout_engine("none")  # the places of images and names are known
+    axes = figure.add_axes((room / width, footing / height, cell * columns / width, cell * len(rows) / height))
     for row, images in enumerate(rows.values()):
         for column, image in enumerate(images):
             _image(axes, image, size, (column, len(rows) - 1 - row))
@@ -197,12 +198,13 @@ def scatter(
     for axes, (title, places) in zip(_panels(figure, len(points)), points.items(), strict=True):
         places = places.detach().cpu()
         groups = {kind: places[[name == kind for name in names]] for kind in kinds}
-        middles = _apart(torch.stack([group.median(dim=0).values for group in groups.values()]), places)
+        middles = _apart(torch.stack([_middle(group) for group in groups.values()]), places, max(map(len, kinds)))
         for (kind, group), middle, colour in zip(groups.items(), middles.tolist(), KINDS * len(kinds), strict=False):
             axes.scatter(group[:, 0], group[:, 1], s=9, color=colour, alpha=0.55, linewidths=0)
             box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": colour, "alpha": 0.9}
             axes.text(middle[0], middle[1], kind, ha="center", va="center", color=colour, weight="bold", bbox=box)
         axes.set(title=title, xlabel=axis_names[0], ylabel=axis_names[1])
+        axes.locator_params(nbins=6)
     return Picture(figure, alt or f"Points coloured by kind ({', '.join(kinds)}); panels: {', '.join(points)}.")
 
 
@@ -214,7 +216,7 @@ def curves(
     ylabel: str | Sequence[str],
     x: Any = None,
     levels: Mapping[str, float] | None = None,
-    names_at: Literal["end", "peak"] = "end",
+    legend: bool = False,
     alt: str | None = None,
 ) -> Picture:
     """Lines, each with its name beside it. A line of one point is drawn as a dot, a line without a name in grey.
@@ -226,7 +228,7 @@ def curves(
         x: where the points of every line lie; 1, 2, 3, … if not said.
         levels: values to compare with, drawn as dashed lines with these names, in every panel where they fall within
             reach of the lines.
-        names_at: whether a name stands where its line ends, or over its highest point.
+        legend: whether the names stand in a legend, for lines that end in one place, rather than at their ends.
         alt: what to say where it cannot be seen.
     """
     figure = _figure(min(9.6, 6.4 * len(panels)), 3.6)
@@ -240,12 +242,14 @@ def curves(
             xs, ys = line if isinstance(line, tuple) else (x, line)
             ys = torch.as_tensor(ys).detach().cpu()
             xs = torch.arange(1, len(ys) + 1) if xs is None else torch.as_tensor(xs).detach().cpu()
-            axes.plot(xs, ys, color=colour, marker="o" if len(ys) == 1 else None)
-            if names_at == "end" and len(ys) > 1:
+            axes.plot(xs, ys, color=colour, marker="o" if len(ys) == 1 else None, label=name)
+            if len(ys) == 1:
+                point = (xs.item(), ys.item())
+                axes.annotate(name, point, (6, 5), textcoords="offset points", color=colour, annotation_clip=False)
+            elif not legend:
                 ends.append((ys[-1].item(), name, colour))
-            else:
-                peak = (xs[ys.argmax()].item(), ys.max().item())
-                axes.annotate(name, peak, (5, 4), textcoords="offset points", color=colour, annotation_clip=False)
+        if legend:
+            axes.legend(frameon=False, labelcolor="linecolor")
         low, high = axes.get_ylim()
         reach = high - low
         for name, level in (levels or {}).items():
@@ -314,6 +318,7 @@ def contours(
     grid = [tensor.detach().cpu().numpy() for tensor in (x, y, values)]
     axes.contourf(*grid, levels=list(levels), extend="both", cmap="Blues", alpha=0.6)
     lines = axes.contour(*grid, levels=list(levels), colors=INK, linewidths=0.9)
+    axes.grid(False)
     axes.clabel(lines, fmt=lambda height: f"{height:g} {unit}".strip(), fontsize=9)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     return Picture(figure, alt or f"{title or 'Height'} over {xlabel} and {ylabel}, as contour lines.")
@@ -378,7 +383,7 @@ def explore(decode: Callable[[Tensor], Tensor], size: tuple[int, int], *, extent
         size: height and width of an image in pixels.
         extent: the sliders go from −extent to extent.
     """
-    from ipywidgets import FloatSlider, interactive
+    from ipywidgets import FloatSlider, interactive  # type: ignore[import-untyped]
 
     def show(z1: float, z2: float) -> None:
         from IPython.display import display
@@ -424,16 +429,29 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write each line's name right of its end, moved apart where they would lie on one another."""
     low, high = axes.get_ylim()
     gap = 0.075 * (high - low)
-    placed = -math.inf
-    for value, name, colour in sorted(ends):
-        placed = max(value, placed + gap)
-        spot = (1.01, placed)
+    named = sorted(end for end in ends if end[1])
+    places: list[float] = []
+    for value, _, _ in named:
+        places.append(max(value, places[-1] + gap) if places else value)
+    ceiling = high
+    for index in reversed(range(len(places))):  # what was pushed out at the top pushes back
+        places[index] = min(places[index], ceiling)
+        ceiling = places[index] - gap
+    for place, (_, name, colour) in zip(places, named, strict=True):
+        spot = (1.01, place)
         axes.annotate(name, spot, xycoords=("axes fraction", "data"), va="center", color=colour, annotation_clip=False)
 
 
-def _apart(labels: Tensor, points: Tensor, gap: float = 0.07) -> Tensor:
-    """Move labels (n, 2) away from one another until none lies on another, in a plane as wide as `points` (m, 2)."""
+def _middle(points: Tensor) -> Tensor:
+    """The point that lies nearest to the median: in the midst of its kind, even if the kind has several clusters."""
+    return points[(points - points.median(dim=0).values).norm(dim=1).argmin()]
+
+
+def _apart(labels: Tensor, points: Tensor, letters: int) -> Tensor:
+    """Move labels (n, 2) of so many letters away from one another, in a plane that is as wide as `points` (m, 2)."""
+    gap = 0.07
     width = (points.max(dim=0).values - points.min(dim=0).values).clamp(min=1e-6)
+    width = width * torch.tensor([0.6 + 0.4 * letters, 1.0])  # a word takes more room across than along
     places = labels / width
     for _ in range(100):
         between = places[:, None] - places[None]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-MOST_LINES = 7  # of a message, and of the inputs
+MOST_LINES = 6  # of a message, and of the inputs
 MOST_PRINTED = 4  # lines of what the student's code printed
 WIDTH = 160
 
 # Readable on white and on black; all other colours are the notebook's own.
-GREEN, RED = "#2a9d57", "#d64545"
+GREEN, RED, GREY = "#2a9d57", "#d64545", "#888888"
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,25 @@ class Report:
     exercise: str
     outcomes: tuple[Outcome, ...] = ()
     note: str | None = None
-    details: list[tuple[str, str]] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        failed = [outcome for outcome in self.outcomes if not outcome.held]
-        object.__setattr__(self, "details", _details(failed[0], len(failed) > 1) if failed and not self.note else [])
 
     @property
     def passed(self) -> bool:
         """Whether there are properties and all of them hold."""
         return bool(self.outcomes) and all(outcome.held for outcome in self.outcomes)
+
+    @property
+    def details(self) -> list[tuple[str, str]]:
+        """Titled blocks about the first property that does not hold; the message needs no title if it is the only one."""
+        failed = [outcome for outcome in self.outcomes if not outcome.held]
+        if self.note or not failed:
+            return []
+        first = failed[0]
+        blocks = [(f"✗ {first.statement}" if len(failed) > 1 else "", _shorten(first.message, MOST_LINES))]
+        if first.inputs:
+            blocks.append(("with", _shorten("\n".join(first.inputs), MOST_LINES)))
+        if first.printed.strip():
+            blocks.append(("your code printed", _shorten(first.printed, MOST_PRINTED)))
+        return blocks
 
     @property
     def summary(self) -> str:
@@ -78,7 +87,7 @@ class Report:
         return str(self)
 
     def _repr_html_(self) -> str:
-        colour = GREEN if self.passed else RED
+        colour = GREY if self.note else GREEN if self.passed else RED
         parts = [
             f'<div style="border-left: 4px solid {colour}; padding: 0.2em 0 0.2em 0.9em; margin: 0.3em 0; '
             'line-height: 1.45; max-width: 60em">',
@@ -91,7 +100,8 @@ class Report:
                 parts.append(f'<div style="opacity: 0.75; margin-top: 0.5em">{html.escape(title)}</div>')
             parts.append(
                 '<pre style="white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.3em 0 0 0; padding: 0; '
-                f'background: transparent; color: inherit; font-size: 0.92em">{html.escape(text)}</pre>'
+                "background: transparent; color: inherit; font-size: 0.92em; "
+                f'font-family: var(--jp-code-font-family, monospace)">{html.escape(text)}</pre>'
             )
         return "\n".join([*parts, "</div>"])
 
@@ -103,16 +113,6 @@ def _html_outcome(outcome: Outcome) -> str:
         f'display: inline-block; width: 1.3em">{mark}</span>'
         f"{html.escape(outcome.statement)}</div>"
     )
-
-
-def _details(outcome: Outcome, one_of_several: bool) -> list[tuple[str, str]]:
-    """Titled blocks about a property that does not hold; the message needs no title if it is about the only one."""
-    blocks = [(f"✗ {outcome.statement}" if one_of_several else "", _shorten(outcome.message, MOST_LINES))]
-    if outcome.inputs:
-        blocks.append(("with", _shorten("\n".join(outcome.inputs), MOST_LINES)))
-    if outcome.printed.strip():
-        blocks.append(("your code printed", _shorten(outcome.printed, MOST_PRINTED)))
-    return blocks
 
 
 def _shorten(text: str, most: int) -> str:

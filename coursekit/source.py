@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
+
+from coursekit.errors import ChecksUnreadable
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def exercises_of(checks: str) -> list[str]:
+def exercises_in(checks: Path) -> list[str]:
     """The exercises that a file of properties marks with `@exercise("name")`, in order.
 
     Raises:
-        SyntaxError: the text is no Python.
+        ChecksUnreadable: it is no Python file.
     """
+    try:
+        tree = ast.parse(checks.read_text("utf-8"), checks.name)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ChecksUnreadable(checks.name, error) from None
     names: dict[str, None] = {}
-    for node in ast.parse(checks).body:
+    for node in tree.body:
         if isinstance(node, ast.ClassDef):
             for decorator in node.decorator_list:
                 match decorator:

@@ -11,7 +11,7 @@ from pathlib import Path
 from coursekit.check import VISIBLE
 from coursekit.errors import CoursekitError, UsageError
 from coursekit.notebook import Document, read_document
-from coursekit.source import Definition, definitions, exercises_of, unwritten
+from coursekit.source import Definition, definitions, exercises_in, unwritten
 
 SLUG = re.compile(r"[a-z][a-z0-9_]*")
 EXCHANGE = Path("/usr/local/share/nbgrader/exchange")  # nbgrader's default
@@ -96,11 +96,7 @@ def _expected(document: Document) -> list[str]:
     """The exercises of the assignment: those that the cells are named for, and those that have visible checks."""
     named = [cell.name for cell in document.cells if cell.name]
     checks = document.path.resolve().parent / VISIBLE
-    try:
-        checked = exercises_of(checks.read_text("utf-8")) if checks.is_file() else []
-    except (OSError, UnicodeDecodeError, SyntaxError) as error:
-        raise CoursekitError(f"{checks.name} cannot be read ({error}); take a fresh copy of the assignment") from None
-    return list(dict.fromkeys([*named, *checked]))
+    return list(dict.fromkeys([*named, *(exercises_in(checks) if checks.is_file() else [])]))
 
 
 def _write(target: Path, name: str, content: bytes) -> None:

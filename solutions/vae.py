@@ -332,7 +332,7 @@ def word_dropout(
     """Hide words from the decoder, so that it has to ask the code (Bowman et al. 2016, section 3.1).
 
     Args:
-        tokens: token ids (batch, length), int64; they stay as they are.
+        tokens: token ids (batch, length); they stay as they are.
         uniform: draws from the uniform distribution on [0, 1) (batch, length), the only source of randomness.
         rate: the probability of hiding a word: one is hidden where `uniform` < `rate`.
         unknown: the id that stands in place of a hidden word.

@@ -1,11 +1,13 @@
 """What tests of several modules share: a small course of its own, and ways to hand something in."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from autograder.course import Course
+from autograder.grade import Grader
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -182,7 +184,16 @@ def square_with_the_sign(x):
 @pytest.fixture
 def mini_course(tmp_path: Path) -> Course:
     """A course with the assignment `mini`: two exercises, a question and a hands-on cell, and all that belongs to it."""
-    root = tmp_path / "course"
+    return _make_course(tmp_path / "course")
+
+
+@pytest.fixture(scope="session")
+def make_course() -> Callable[[Path], Course]:
+    """Writes that course into a folder of its caller's."""
+    return _make_course
+
+
+def _make_course(root: Path) -> Course:
     files = {
         "course.toml": COURSE,
         "assignments/mini/mini.py": STARTER,

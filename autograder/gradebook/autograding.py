@@ -42,6 +42,5 @@ class SubmissionExporter(NotebookExporter):
         if Path(filename).parent == assignment.submission_directory(student):
             with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
                 books.clear(gradebook, assignment, student)
-                intake(assignment, student)
-                books.note_times(gradebook, assignment, student)
+            intake(assignment, student)
         return super().from_filename(filename, resources, **kw)

@@ -1,7 +1,9 @@
-"""What we write into nbgrader's gradebook beside what nbgrader writes itself, and how we read it."""
+"""nbgrader's gradebook, as we write and read it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from nbgrader.api import Assignment as AssignmentRow
@@ -18,47 +20,68 @@ from nbgrader.api import (
 from nbgrader.api import Grade as GradeRow
 
 from autograder.course import Assignment
+from autograder.errors import CourseError
 from autograder.gradebook import intake
-from autograder.gradebook.lateness import naive_utc, penalty
+from autograder.gradebook.lateness import penalty
 from autograder.report.page import CHECK, Grade
 
 
 def clear(gradebook: Gradebook, assignment: Assignment, student: str) -> None:
     """Forget what the autograder said of a submission. What people said, scores and comments, stays."""
     try:
-        submission = gradebook.find_submission(assignment.slug, student)
+        notebook = gradebook.find_submission_notebook(assignment.slug, assignment.slug, student)
     except MissingEntry:
         return
-    for notebook in submission.notebooks:
-        notebook.late_submission_penalty = None
-        for grade in notebook.grades:
-            grade.auto_score = None
-            grade.needs_manual_grade = True
-        for comment in notebook.comments:
-            comment.auto_comment = None
+    notebook.late_submission_penalty = None
+    for grade in notebook.grades:
+        grade.auto_score = None
+        grade.needs_manual_grade = True
+    for comment in notebook.comments:
+        comment.auto_comment = None
     gradebook.db.commit()
 
 
-def note_times(gradebook: Gradebook, assignment: Assignment, student: str) -> None:
-    """Let the gradebook have the course's due date and the submission's time of arrival.
+def save(
+    gradebook: Gradebook,
+    assignment: Assignment,
+    student: str,
+    scores: Mapping[str, float | None],
+    comments: Mapping[str, str | None],
+) -> None:
+    """Write what the autograder says of a submission, all of it or nothing.
 
-    nbgrader keeps the time of an earlier submission if a later one has none, and knows nothing of `course.toml`.
+    Args:
+        gradebook: where to.
+        assignment: what was answered.
+        student: who answered.
+        scores: by grade cell; None for what a person has to grade.
+        comments: by solution cell.
+
+    Raises:
+        CourseError: the gradebook expects other cells.
     """
-    gradebook.find_assignment(assignment.slug).duedate = naive_utc(assignment.due)
-    submission = gradebook.find_submission(assignment.slug, student)
-    submission.timestamp = naive_utc(intake.original(assignment, student)[1].received)
-    gradebook.db.commit()
-
-
-def refresh_penalty(gradebook: Gradebook, assignment: Assignment, student: str) -> float:
-    """Work out what lateness costs now: written answers are graded, and extensions granted, after autograding."""
-    note_times(gradebook, assignment, student)
-    submission = gradebook.find_submission(assignment.slug, student)
     notebook = gradebook.find_submission_notebook(assignment.slug, assignment.slug, student)
-    off = penalty(assignment.course.policy, notebook.max_score, notebook.score, submission.total_seconds_late)
-    notebook.late_submission_penalty = off or None
+    cells = _cells(gradebook, notebook)
+    if odd := sorted(cells.keys() ^ scores.keys()):
+        raise CourseError(
+            f"{', '.join(odd)}: the gradebook was made for other exercises than {assignment.starter_path.name} has now; "
+            f"run `course release {assignment.slug}` again"
+        )
+    for name, (grade, _) in cells.items():
+        grade.auto_score = scores[name]
+        # As in nbgrader: a score that a person gave stands, but may have to be thought over.
+        grade.needs_manual_grade = scores[name] is None or grade.manual_score is not None
+    for comment in gradebook.db.query(Comment).filter(Comment.notebook_id == notebook.id):
+        comment.auto_comment = comments.get(comment.name)
+    _reckon_lateness(gradebook, assignment, student, notebook)
     gradebook.db.commit()
-    return off
+
+
+def refresh_penalty(gradebook: Gradebook, assignment: Assignment, student: str) -> None:
+    """Work out what lateness costs now: written answers are graded, and extensions granted, after autograding."""
+    notebook = gradebook.find_submission_notebook(assignment.slug, assignment.slug, student)
+    _reckon_lateness(gradebook, assignment, student, notebook)
+    gradebook.db.commit()
 
 
 def grades(gradebook: Gradebook, assignment: Assignment, student: str | None = None) -> dict[str, dict[str, Grade]]:
@@ -87,3 +110,34 @@ def grades(gradebook: Gradebook, assignment: Assignment, student: str | None = N
         who: {name: theirs[name] for name in [*order, *sorted(theirs.keys() - set(order))] if name in theirs}
         for who, theirs in sorted(rows.items())
     }
+
+
+def penalties(gradebook: Gradebook, assignment: Assignment) -> dict[str, float]:
+    """What lateness costs everyone, as the gradebook has it."""
+    query = gradebook.db.query(Student.id, SubmittedNotebook.late_submission_penalty).select_from(SubmittedNotebook)
+    query = query.join(SubmittedAssignment).join(Student).join(AssignmentRow)
+    return {who: off or 0.0 for who, off in query.filter(AssignmentRow.name == assignment.slug)}
+
+
+def _cells(gradebook: Gradebook, notebook: SubmittedNotebook) -> dict[str, tuple[GradeRow, GradeCell]]:
+    query = gradebook.db.query(GradeRow, GradeCell).join(GradeCell, GradeRow.cell_id == GradeCell.id)
+    return {cell.name: (grade, cell) for grade, cell in query.filter(GradeRow.notebook_id == notebook.id)}
+
+
+def _reckon_lateness(gradebook: Gradebook, assignment: Assignment, student: str, notebook: SubmittedNotebook) -> None:
+    """By the due date of `course.toml`, the time of arrival on the ledger, and the extension that nbgrader has."""
+    submission = notebook.assignment
+    submission.assignment.duedate = _naive_utc(assignment.due)
+    submission.timestamp = _naive_utc(intake.original(assignment, student)[1].received)
+    points = score = 0.0
+    for grade, cell in _cells(gradebook, notebook).values():
+        given = grade.auto_score if grade.manual_score is None else grade.manual_score
+        score += (given or 0.0) + (grade.extra_credit or 0.0)
+        points += cell.max_score
+    off = penalty(assignment.course.policy, points, score, submission.total_seconds_late)
+    notebook.late_submission_penalty = off or None
+
+
+def _naive_utc(time: datetime | None) -> datetime | None:
+    """A time as nbgrader keeps it: in UTC, without saying so."""
+    return time.astimezone(UTC).replace(tzinfo=None) if time else None

@@ -25,6 +25,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -130,7 +131,15 @@ def read(assignment: Assignment, student: str) -> Submission:
     Raises:
         CourseError: nothing was taken in.
     """
-    return read_submission(original(assignment, student)[0], assignment)
+    folder, arrival = original(assignment, student)
+    return _read(folder, arrival.digest, assignment)[0]
+
+
+@lru_cache(maxsize=8)  # nbgrader comes back to one submission several times before it goes on to the next
+def _read(folder: Path, digest: str, assignment: Assignment) -> tuple[Submission, bytes]:
+    """A submission and the notebook rebuilt from it."""
+    submission = read_submission(folder, assignment)
+    return submission, nbformat.writes(rebuild(assignment, submission)).encode()
 
 
 def _last(folder: Path, known: Ledger) -> int:
@@ -199,8 +208,7 @@ def _present(assignment: Assignment, student: str) -> Submission:
     """Write what nbgrader sees."""
     folder = assignment.submission_directory(student)
     source, arrival = original(assignment, student)
-    submission = read(assignment, student)
-    content = nbformat.writes(rebuild(assignment, submission)).encode()
+    submission, content = _read(source, arrival.digest, assignment)
     known = ledger.read(assignment, student)
     if _digest(content) not in known.wrote:
         known.wrote.append(_digest(content))

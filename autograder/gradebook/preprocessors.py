@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from markupsafe import Markup
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import determine_grade, is_grade
 
 from autograder.course import Assignment
 from autograder.errors import CourseError
@@ -16,7 +16,7 @@ from autograder.gradebook import books, intake
 from autograder.gradebook.context import CourseContext
 from autograder.gradebook.graders import verdict_for
 from autograder.report import exercise
-from autograder.report.page import CHECK, NOTES, compose, render
+from autograder.report.page import CHECK, NOTES
 from autograder.report.reveal import revealed
 from autograder.submission import Submission
 from autograder.verdict import ExerciseResult, Verdict
@@ -48,69 +48,50 @@ class ApplyVerdict(Preprocessor):
         """Fill in the outputs.
 
         Raises:
-            CourseError: there is no verdict, or it does not fit the gradebook. nbgrader reports the student as failed,
-                keeps no score, and goes on with the next one.
+            CourseError: there is no verdict. nbgrader reports the student as failed, keeps no score, and goes on with
+                the next one.
         """
         submission = intake.read(assignment, student)
         verdict = verdict_for(assignment, submission)
         if verdict.failure:
             raise CourseError(f"{assignment.slug} of {student} could not be graded: {verdict.failure}")
-        cells = {
-            cell.metadata.nbgrader.grade_id.removeprefix(CHECK): cell
-            for cell in nb.cells
-            if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("grade")
-        }
-        _insist_on_fit(assignment, cells, verdict)
+        cells = {cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if is_grade(cell)}
         for result in verdict.exercises:
-            cells[result.name].outputs = _outputs(result)
+            cells[CHECK + result.name].outputs = _outputs(result)
         _, arrival = intake.original(assignment, student)
         nb.metadata[NOTES] = {
             "notes": _notes(arrival.left_out, submission, verdict),
+            "unanswered": [
+                question.name for question in assignment.questions if question.name not in submission.answers
+            ],
             "isolation": verdict.isolation,
             "device": verdict.device,
             "suite": verdict.suite,
         }
 
 
-class Comment(Preprocessor):
-    """Tells graders in nbgrader's comments what the verdict was; what they write themselves takes precedence there.
+class SaveScores(Preprocessor):
+    """Writes scores and comments as nbgrader's SaveAutoGrades does, but in one transaction, where that needs one a cell.
 
-    Comments can reach students by other ways than our feedback page, so they say what policy allows and no more.
+    A comment says what the verdict was, until a person writes another. It can reach students by other ways than our
+    feedback page, so it says what policy allows and no more.
     """
 
     def work(self, nb: NotebookNode, resources: Resources, assignment: Assignment, student: str) -> None:
-        """Write the comments."""
-        results = {result.name: result for cell in nb.cells if (result := exercise.in_outputs(cell))}
+        """Write to the gradebook."""
+        scores: dict[str, float | None] = {}
+        comments: dict[str, str | None] = {}
+        for cell in filter(is_grade, nb.cells):
+            name = cell.metadata.nbgrader.grade_id
+            if cell.cell_type == "code":
+                scores[name], _ = determine_grade(cell, self.log)
+                result = revealed(exercise.shown_by(cell), assignment.course.policy.reveal)
+                comments[name.removeprefix(CHECK)] = exercise.to_text(result) or None
+            else:
+                unanswered = name in nb.metadata[NOTES]["unanswered"]
+                scores[name], comments[name] = (0.0, "No answer.") if unanswered else (None, None)
         with Gradebook(resources["nbgrader"]["db_url"], assignment.course.id) as gradebook:
-            for name, result in results.items():
-                comment = gradebook.find_comment(name, assignment.slug, assignment.slug, student)
-                comment.auto_comment = exercise.to_text(revealed(result, assignment.course.policy.reveal)) or None
-            gradebook.db.commit()
-
-
-class ComposeFeedback(Preprocessor):
-    """Makes the page that the feedback template prints."""
-
-    def work(self, nb: NotebookNode, resources: Resources, assignment: Assignment, student: str) -> None:
-        """Put the page into `resources`."""
-        with Gradebook(resources["nbgrader"]["db_url"], assignment.course.id) as gradebook:
-            penalty = books.refresh_penalty(gradebook, assignment, student)
-            grades = books.grades(gradebook, assignment, student)[student]
-        _, arrival = intake.original(assignment, student)
-        page = compose(nb, assignment, student, grades, received=arrival.received, penalty=penalty)
-        resources["page"] = Markup(render(page))
-
-
-def _insist_on_fit(assignment: Assignment, cells: dict[str, NotebookNode], verdict: Verdict) -> None:
-    """The released exercises and their points must be those that the verdict is about."""
-    released = {name: float(cell.metadata.nbgrader.points) for name, cell in cells.items()}
-    graded = {result.name: result.points for result in verdict.exercises}
-    if released != graded:
-        odd = sorted(name for name in released.keys() | graded.keys() if released.get(name) != graded.get(name))
-        raise CourseError(
-            f"{', '.join(odd)}: the gradebook's exercises and points are not those of {assignment.starter_path.name}; "
-            f"run `course release {assignment.slug}` again"
-        )
+            books.save(gradebook, assignment, student, scores, comments)
 
 
 def _outputs(result: ExerciseResult) -> list[NotebookNode]:

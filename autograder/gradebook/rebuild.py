@@ -17,6 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from autograder.cells import RawCell
 from autograder.course import Assignment
 from autograder.release import build_notebook
+from autograder.report.page import STUDENT_CELL
 from autograder.submission import Submission, raw_cells
 from autograder.syntax import definitions, parse
 from autograder.text import Unreadable
@@ -115,7 +116,7 @@ def _raw_cells(submission: Submission) -> list[RawCell]:
 
 def _cell(item: Plain, number: int) -> NotebookNode:
     make = new_code_cell if item.kind == "code" else new_markdown_cell
-    return make(item.source, id=f"student-{number}")
+    return make(item.source, id=f"{STUDENT_CELL}{number}")
 
 
 def _shortened(source: str) -> str:

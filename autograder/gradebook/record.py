@@ -16,6 +16,7 @@ from traitlets.config import Config
 from autograder.course import Assignment, Course
 from autograder.errors import CourseError
 from autograder.gradebook import books
+from autograder.gradebook.context import current
 from autograder.gradebook.intake import intake
 from autograder.gradebook.quiet import quietly
 from autograder.gradebook.settings import load
@@ -68,12 +69,20 @@ def record(course: Course, slug: str, students: Iterable[str]) -> list[Recorded]
     Raises:
         CourseError: the gradebook cannot be opened, or the assignment is not in it.
     """
-    assignment = course.assignment(slug)
+    assignment = current(course.root, slug)
     config = load(course)
     coursedir = CourseDirectory(config=config, assignment_id=slug)
-    with _gradebook(coursedir, assignment):
-        pass
-    return [_record(assignment, coursedir, config, student) for student in students]
+    failures: dict[str, str | None] = {}
+    with _gradebook(coursedir, assignment) as gradebook:
+        for student in students:
+            failures[student] = _autograde(assignment, coursedir, config, student)
+            if failures[student] is not None:
+                books.clear(gradebook, assignment, student)
+        everyone = _scores(gradebook, assignment)
+    return [
+        Recorded(student, everyone[student] if failure is None else None, failure)
+        for student, failure in failures.items()
+    ]
 
 
 def scores(course: Course, slug: str) -> dict[str, Score]:
@@ -82,15 +91,22 @@ def scores(course: Course, slug: str) -> dict[str, Score]:
     Raises:
         CourseError: the gradebook cannot be opened, or the assignment is not in it.
     """
-    assignment = course.assignment(slug)
+    assignment = current(course.root, slug)
     with _gradebook(CourseDirectory(config=load(course)), assignment) as gradebook:
-        return {
-            student: Score(student, grades, books.refresh_penalty(gradebook, assignment, student))
-            for student, grades in books.grades(gradebook, assignment).items()
-        }
+        for student in books.penalties(gradebook, assignment):
+            books.refresh_penalty(gradebook, assignment, student)
+        return _scores(gradebook, assignment)
 
 
-def _record(assignment: Assignment, coursedir: CourseDirectory, config: Config, student: str) -> Recorded:
+def _scores(gradebook: Gradebook, assignment: Assignment) -> dict[str, Score]:
+    off = books.penalties(gradebook, assignment)
+    return {
+        student: Score(student, grades, off[student]) for student, grades in books.grades(gradebook, assignment).items()
+    }
+
+
+def _autograde(assignment: Assignment, coursedir: CourseDirectory, config: Config, student: str) -> str | None:
+    """Autograde one submission; returns why that failed, if it did."""
     coursedir.student_id = glob.escape(student)
     with quietly() as overheard:
         try:
@@ -99,17 +115,11 @@ def _record(assignment: Assignment, coursedir: CourseDirectory, config: Config, 
             converter = Autograde(coursedir=coursedir, config=config)
             converter.force = True
             converter.start()
-            failure = None
         except NbGraderException:
-            failure = overheard.reason
+            return overheard.reason
         except (CourseError, OSError) as error:
-            failure = str(error)
-    with _gradebook(coursedir, assignment) as gradebook:
-        if failure is not None:
-            books.clear(gradebook, assignment, student)
-            return Recorded(student, None, failure)
-        grades = books.grades(gradebook, assignment, student)[student]
-        return Recorded(student, Score(student, grades, books.refresh_penalty(gradebook, assignment, student)))
+            return str(error)
+    return None
 
 
 @contextmanager

@@ -9,22 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 import sysconfig
-from pathlib import Path
 
-import nbgrader
 from sqlalchemy import URL
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from autograder.course import Course
-from autograder.report import TEMPLATES
 
 FILE = "nbgrader_config.py"
 DATABASE = "COURSE_DATABASE"  # environment variable; any SQLAlchemy URL, for example postgresql+psycopg://host/grades
-
-# nbgrader's own page templates. The formgrader finds its pages by the same search path as the feedback template, so
-# ours stands before these and does not replace them.
-STOCK_TEMPLATES = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
 
 
 def settings(course: Course) -> Config:
@@ -45,7 +38,6 @@ def settings(course: Course) -> Config:
         ".*",
         "*.pyc",
         "__pycache__",
-        "*.whl",
         *(f"{assignment.slug}.py" for assignment in course),  # the starter; students get the notebook made from it
         "original-[0-9]*",  # what a student handed in, beside the notebook rebuilt from it
     ]
@@ -65,22 +57,14 @@ def settings(course: Course) -> Config:
 
     c.Autograde.pre_convert_hook = "autograder.gradebook.autograding.take_in"
     c.Autograde.exporter_class = "autograder.gradebook.autograding.SubmissionExporter"
-    c.Autograde.sanitize_preprocessors = [
-        "nbgrader.preprocessors.OverwriteKernelspec",
-        "nbgrader.preprocessors.OverwriteCells",
-        "nbgrader.preprocessors.CheckCellMetadata",
-    ]
+    c.Autograde.sanitize_preprocessors = []  # there is nothing of the student's structure to sanitize
     c.Autograde.autograde_preprocessors = [
         "autograder.gradebook.preprocessors.ApplyVerdict",
-        "nbgrader.preprocessors.SaveAutoGrades",
-        "autograder.gradebook.preprocessors.Comment",
-        "nbgrader.preprocessors.AssignLatePenalties",
-        "nbgrader.preprocessors.CheckCellMetadata",
+        "autograder.gradebook.preprocessors.SaveScores",
     ]
-    c.AssignLatePenalties.plugin_class = "autograder.gradebook.lateness.LatePenalty"
 
-    c.GenerateFeedback.preprocessors = ["autograder.gradebook.preprocessors.ComposeFeedback"]
-    c.HTMLExporter.extra_template_basedirs = [str(TEMPLATES), str(STOCK_TEMPLATES)]
+    c.GenerateFeedback.exporter_class = "autograder.report.feedback.PageExporter"
+    c.GenerateFeedback.preprocessors = []
     # What students write in Markdown reaches the browsers of graders too, in the formgrader.
     c.HTMLExporter.filters = {"markdown2html": "autograder.report.markdown.safe_html"}
     return c

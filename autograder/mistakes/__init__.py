@@ -60,7 +60,9 @@ def edited(reference: Callable[..., Any], changes: Mapping[str, str], *, says: s
     source = inspect.getsource(reference)
     for old, new in changes.items():
         if source.count(old) != 1:
-            raise ValueError(f"{old!r} stands {source.count(old)} times in the reference of {reference.__name__}, not once")
+            raise ValueError(
+                f"{old!r} stands {source.count(old)} times in the reference of {reference.__name__}, not once"
+            )
         source = source.replace(old, new)
     return Mistake(reference.__name__, says, source)
 

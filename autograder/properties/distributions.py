@@ -159,7 +159,9 @@ def diagonal_gaussians(
 
 def bernoulli_models(data: SearchStrategy[int] | None = None) -> SearchStrategy[BernoulliModel]:
     """Bernoulli models with weights and biases from −3 to 3."""
-    parts: SearchStrategy[Any] = (sizes(2, 5) if data is None else data).flatmap(lambda n: st.tuples(tensors(n), tensors(n)))
+    parts: SearchStrategy[Any] = (sizes(2, 5) if data is None else data).flatmap(
+        lambda n: st.tuples(tensors(n), tensors(n))
+    )
     return parts.map(lambda part: BernoulliModel(*part))
 
 

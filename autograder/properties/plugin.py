@@ -123,16 +123,17 @@ class Examination:
 
     # ---- pytest's hooks
 
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Offer the fixture `student`, for the whole session, as Hypothesis wants it: one student answers all examples."""
+        fixtures = ModuleType("student_fixture")
+        fixtures.student = pytest.fixture(scope="session")(lambda: self._student)  # type: ignore[attr-defined]
+        config.pluginmanager.register(fixtures)
+
     def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
         """Collect the module that the suite was read from, not a second copy of it."""
         if module_path != self.suite.assignment.hidden_path:
             return None
         return SuiteModule.of(self.suite, parent, module_path)
-
-    @pytest.fixture
-    def student(self) -> Any:
-        """The student's names as attributes."""
-        return self._student
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Only what the suite lists is run."""
@@ -271,6 +272,7 @@ class Examination:
         return tuple(
             self._exercise_result(exercise.name, exercise.points, self.suite.properties[exercise.name])
             for exercise in self.suite.assignment.exercises
+            if exercise.name in self.suite.properties
         )
 
     def _exercise_result(self, name: str, points: float, listed: tuple[Property, ...]) -> ExerciseResult:

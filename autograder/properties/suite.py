@@ -42,6 +42,7 @@ class Suite:
 
     assignment: Assignment
     module: ModuleType
+    reference: ModuleType
     properties: dict[str, tuple[Property, ...]]
 
 
@@ -98,7 +99,7 @@ def load_suite(assignment: Assignment) -> Suite:
         found = [item.name for item in listed]
         if len(set(found)) < len(found):
             raise CourseError(f"{where.name}: two properties of {name!r} have the same name")
-    return Suite(assignment, module, {name: tuple(listed) for name, listed in properties.items()})
+    return Suite(assignment, module, reference, {name: tuple(listed) for name, listed in properties.items()})
 
 
 def import_file(path: Path, name: str) -> ModuleType:

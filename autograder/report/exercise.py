@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from nbformat import NotebookNode
 
 from autograder.report import TEMPLATES
@@ -19,7 +20,7 @@ OUTCOMES: dict[Outcome, tuple[str, str]] = {
     "passed": ("✓", "holds"),
     "failed": ("✗", "does not hold"),
     "error": ("!", "stopped with an error"),
-    "timeout": ("⧖", "took too long"),
+    "timeout": ("…", "took too long"),
     "not_run": ("–", "was not tried"),
 }
 
@@ -37,6 +38,7 @@ pages = Environment(
     lstrip_blocks=True,
 )
 pages.filters["number"] = number
+pages.filters["name"] = lambda name: escape(name).replace("_", Markup("_<wbr>"))  # where a narrow page may break it
 pages.globals["outcomes"] = OUTCOMES
 
 
@@ -66,11 +68,9 @@ def to_bundle(result: ExerciseResult) -> dict[str, Any]:
     return {"text/html": to_html(result), "text/plain": to_text(result), MIME: json.loads(json.dumps(asdict(result)))}
 
 
-def in_outputs(cell: NotebookNode) -> ExerciseResult | None:
-    """The result that a cell displays, if it does."""
-    for output in cell.get("outputs", ()):
-        if data := output.get("data", {}).get(MIME):
-            properties = tuple(PropertyResult(**found) for found in data["properties"])
-            mistakes = tuple(MistakeFound(**found) for found in data["mistakes"])
-            return ExerciseResult(**{**data, "properties": properties, "mistakes": mistakes})
-    return None
+def shown_by(cell: NotebookNode) -> ExerciseResult:
+    """The result that a graded cell displays."""
+    data = next(output.data[MIME] for output in cell.outputs if MIME in output.get("data", {}))
+    properties = tuple(PropertyResult(**found) for found in data["properties"])
+    mistakes = tuple(MistakeFound(**found) for found in data["mistakes"])
+    return ExerciseResult(**{**data, "properties": properties, "mistakes": mistakes})

@@ -5,14 +5,44 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from nbconvert.exporters import Exporter
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook
 from nbgrader.converters import GenerateFeedback, NbGraderException
 from nbgrader.coursedir import CourseDirectory
 
 from autograder.course import Course
 from autograder.errors import CourseError
+from autograder.gradebook import books
+from autograder.gradebook.context import CourseContext
+from autograder.gradebook.intake import original
 from autograder.gradebook.quiet import quietly
 from autograder.gradebook.settings import load
+from autograder.report.page import compose, render
+
+
+class PageExporter(CourseContext, Exporter):
+    """Stands where nbgrader would render the notebook for its student, and makes our page."""
+
+    file_extension = ".html"
+    output_mimetype = "text/html"
+
+    def from_notebook_node(
+        self, nb: NotebookNode, resources: dict[str, Any] | None = None, **kw: Any
+    ) -> tuple[str, dict[str, Any]]:
+        """The page, with the gradebook's word as of now."""
+        nb, resources = super().from_notebook_node(nb, resources, **kw)
+        names = resources["nbgrader"]
+        assignment, student = self.assignment(names["assignment"]), names["student"]
+        with Gradebook(names["db_url"], assignment.course.id) as gradebook:
+            books.refresh_penalty(gradebook, assignment, student)
+            grades = books.grades(gradebook, assignment, student)[student]
+            penalty = books.penalties(gradebook, assignment)[student]
+        _, arrival = original(assignment, student)
+        page = compose(nb, assignment, student, grades, received=arrival.received, penalty=penalty)
+        return render(page), resources
 
 
 def feedback(course: Course, slug: str, students: Iterable[str] | None = None) -> dict[str, Path | CourseError]:

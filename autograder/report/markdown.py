@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import bleach  # type: ignore[import-untyped]
@@ -32,6 +33,7 @@ _render = mistune.create_markdown(
 )
 
 
+@lru_cache(maxsize=1024)  # most texts are the same in everyone's notebook
 def safe_html(source: str) -> Markup:
     """Render Markdown. Mathematics stays in TeX, for a reader, or for MathJax where there is one."""
     if len(source) > LONGEST:

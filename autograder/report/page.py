@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 from markupsafe import Markup
@@ -18,7 +19,7 @@ from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
 
 from autograder.course import Assignment
 from autograder.report import TEMPLATES
-from autograder.report.exercise import in_outputs, pages
+from autograder.report.exercise import pages, shown_by
 from autograder.report.markdown import safe_html
 from autograder.report.reveal import revealed
 from autograder.verdict import ExerciseResult
@@ -132,15 +133,16 @@ def compose(
     for cell in notebook.cells:
         roles = cell.metadata.get("nbgrader", {})
         name = roles.get("grade_id", "")
-        if not name and not cell.get("id", "").startswith(STUDENT_CELL):
+        given = roles.get("locked") and not roles.get("grade") and cell.cell_type == "code"  # the imports
+        if given or not (name or cell.get("id", "").startswith(STUDENT_CELL)):
             released.append(cell)
             continue
         flush()
         kind: Literal["text", "code"] = "code" if cell.cell_type == "code" else "text"
         if roles.get("grade") and kind == "code":
             name = name.removeprefix(CHECK)
-            result = in_outputs(cell)
-            items.append(Item(name, grades[name], result and revealed(result, assignment.course.policy.reveal)))
+            result = revealed(shown_by(cell), assignment.course.policy.reveal)
+            items.append(Item(name, grades[name], result))
             parts.append(Part("result", item=items[-1]))
         elif roles.get("grade"):
             items.append(Item(name, grades[name]))
@@ -155,15 +157,18 @@ def compose(
 
 def render(page: Page) -> str:
     """The page as one HTML document that needs nothing else: no script, no font, no picture from anywhere."""
-    template = pages.get_template("feedback/page.html.j2")
+    template = pages.get_template("page.html.j2")
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     return template.render(page=page, style=Markup(STYLE), digest=digest)
 
 
 def _rendered(cell: NotebookNode) -> Markup:
-    if cell.cell_type == "code":
-        return Markup(highlight(cell.source, PythonLexer(), _FORMATTER))
-    return safe_html(cell.source)
+    return _highlighted(cell.source) if cell.cell_type == "code" else safe_html(cell.source)
+
+
+@lru_cache(maxsize=1024)  # most cells are the same in everyone's notebook
+def _highlighted(source: str) -> Markup:
+    return Markup(highlight(source, PythonLexer(), _FORMATTER))
 
 
 def _heading(cells: list[NotebookNode]) -> str:
@@ -179,7 +184,7 @@ _FORMATTER = HtmlFormatter(cssclass="code")
 def _style() -> str:
     light = HtmlFormatter(style="friendly").get_style_defs(".code")
     dark = HtmlFormatter(style="github-dark").get_style_defs(".code")
-    own = (TEMPLATES / "feedback" / "style.css").read_text("utf-8")
+    own = (TEMPLATES / "style.css").read_text("utf-8")
     return f"\n{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}"
 
 

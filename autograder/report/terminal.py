@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
 from autograder.verdict import ExerciseResult, Verdict
 
 if TYPE_CHECKING:
+    from autograder.classroom import Graded, Progress
     from autograder.doctor import Finding
+    from autograder.gradebook.exchange import Collected
 
 MARKS = {
     "passed": ("✓", "green"),
@@ -68,6 +73,59 @@ def explanations(result: ExerciseResult) -> list[Text]:
             text.append("\n  " + line.replace("\n", "\n  "), style="dim")
         texts.append(text)
     return texts
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Progress]:
+    """A progress bar with the time left, for as long as the block runs."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with RichProgress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield progress
+
+
+def class_table(graded: Iterable[Graded]) -> Table:
+    """A class, one line a student."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("student")
+    table.add_column("score", justify="right")
+    table.add_column("late", justify="right")
+    table.add_column("full / half / none", justify="center")
+    table.add_column("notes")
+    for item in graded:
+        if item.failure is not None:
+            table.add_row(item.student, Text("failed", style="red"), "", "", item.failure)
+            continue
+        late = f"−{number(item.penalty)}" if item.penalty else ""
+        score = f"{number(item.score or 0.0)} / {number(item.points)}"
+        table.add_row(item.student, score, late, spread(item), Text("\n".join(item.notes[:3])))
+    return table
+
+
+def spread(item: Graded) -> Text:
+    """How many exercises earned everything, something, nothing."""
+    earned = [(item.exercises[name], item.worth[name]) for name in item.exercises]
+    full = sum(score >= points for score, points in earned)
+    none = sum(score == 0 for score, _ in earned)
+    parts = ((str(full), "green"), " / ", (str(len(earned) - full - none), "yellow"), " / ", (str(none), "red"))
+    return Text.assemble(*parts)
+
+
+def collected_table(collected: Iterable[Collected]) -> Table:
+    """What was collected, one line a student."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("student", "submission", "problem"):
+        table.add_column(column)
+    for item in collected:
+        style = "red" if item.outcome == "refused" else ""
+        table.add_row(item.student, Text(item.outcome, style=style), item.problem or "")
+    return table
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:

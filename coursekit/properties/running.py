@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import io
+import math
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -17,8 +19,10 @@ import hypothesis
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase
-from hypothesis.internal.conjecture import engine
+from hypothesis.errors import HypothesisException
+from hypothesis.strategies import DataObject, SearchStrategy
 
+from coursekit.errors import ChecksUnreadable
 from coursekit.explain import Explainer, NotDefined
 from coursekit.properties.describe import describe
 from coursekit.report import Outcome
@@ -41,10 +45,6 @@ hypothesis.settings.register_profile(
     print_blob=False,
     suppress_health_check=list(HealthCheck),
 )
-
-
-class ChecksUnreadable(Exception):
-    """The file with the visible properties cannot be imported; the message is its error."""
 
 
 class Student:
@@ -87,10 +87,10 @@ def run_properties(
         options += ["-c", str(configuration), "--rootdir", str(checks.parent), str(checks)]
         with redirect_stdout(output), redirect_stderr(output):
             pytest.main(options, plugins=[plugin])
+    if plugin.broken:
+        raise ChecksUnreadable(checks.name, plugin.broken)
     if plugin.interrupted:
         raise KeyboardInterrupt
-    if plugin.broken:
-        raise ChecksUnreadable(plugin.broken)
     return plugin.outcomes
 
 
@@ -102,7 +102,8 @@ class _Properties:
         self._student = student
         self._explainer = explainer
         self._output = output
-        self._inputs: list[str] = []
+        self._example: _Example | None = None
+        self._failed: tuple[BaseException, _Example] | None = None
         self.outcomes: list[Outcome] = []
         self.broken: str | None = None
         self.interrupted = False
@@ -125,7 +126,8 @@ class _Properties:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Function) -> Iterator[None]:
-        self._begin([])
+        self._example = self._failed = None
+        self._begin(_Example())
         handle = getattr(item.function, "hypothesis", None)
         if handle is None:
             return (yield)
@@ -135,33 +137,86 @@ class _Properties:
     def pytest_runtest_makereport(self, item: pytest.Function, call: pytest.CallInfo[None]) -> None:
         statement = _statement(item)
         if call.excinfo is not None:
-            error = call.excinfo.value
+            error, example = call.excinfo.value, self._example or _Example()
+            if isinstance(error, _Enough) and self._failed is not None:
+                error, example = self._failed
             explanation = self._explainer.explain(error)
-            drawn = [note for note in getattr(error, "__notes__", ()) if note.startswith("Draw ")]
-            inputs = (*self._inputs, *drawn)
-            self.outcomes.append(
-                Outcome(statement, False, explanation.message, inputs, self._output.text, explanation.unwritten)
-            )
+            message = "\n".join([explanation.message, *example.changes()])
+            found = (tuple(example.inputs), example.printed or self._output.text, explanation.unwritten)
+            self.outcomes.append(Outcome(statement, False, message, *found))
         elif call.when == "call":
             self.outcomes.append(Outcome(statement, True))
 
-    def _begin(self, inputs: list[str]) -> None:
-        """Before each example: forget the one before, and let random numbers begin anew."""
-        self._inputs = inputs
+    def _begin(self, example: _Example) -> None:
+        """Forget the example before, and let random numbers begin anew."""
+        self._example = example
         self._output.clear()
         torch.default_generator.manual_seed(SEED)
 
     def _watched(self, test: Callable[..., Any]) -> Callable[..., Any]:
-        """`test`, remembering its inputs: Hypothesis ends with the simplest ones that fail."""
+        """`test`, remembering its inputs: Hypothesis ends with the simplest ones that fail, unless it takes too long."""
+        deadline = math.inf
 
         @functools.wraps(test)
         def watched(*args: Any, **kwargs: Any) -> Any:
-            # Described before the call, which may change them in place.
-            inputs = {name: value for name, value in kwargs.items() if name != "self" and _is_input(value)}
-            self._begin([line for name, value in inputs.items() for line in _assignments(name, value)])
-            return test(*args, **kwargs)
+            nonlocal deadline
+            if time.monotonic() > deadline:
+                raise _Enough
+            self._begin(example := _Example())
+            for name, value in kwargs.items():
+                if isinstance(value, DataObject):
+                    kwargs[name] = _Draws(value, example)
+                elif name != "self" and value is not self._student:
+                    example.add(name, value)
+            try:
+                return test(*args, **kwargs)
+            except (Exception, SystemExit, pytest.skip.Exception) as error:
+                if not isinstance(error, HypothesisException):  # assume() is no failure
+                    deadline = min(deadline, time.monotonic() + SHRINKING_SECONDS)
+                    example.printed = self._output.text
+                    self._failed = error, example
+                raise
 
         return watched
+
+
+class _Enough(BaseException):
+    """Enough time has gone into a simpler input: the simplest so far will do."""
+
+
+class _Example:
+    """One example of a property: its inputs as they were, and what came of them."""
+
+    def __init__(self) -> None:
+        self.inputs: list[str] = []
+        self.printed = ""
+        self._versions: list[tuple[str, torch.Tensor, int]] = []
+
+    def add(self, name: str, value: Any) -> None:
+        """Note an input before the student's code has it, which may change it."""
+        self.inputs += _assignments(name, value)
+        self._versions += [(name, tensor, tensor._version) for tensor in _tensors(value) if not tensor.is_inference()]
+
+    def changes(self) -> list[str]:
+        """A sentence for each input that was changed in place, which makes any comparison with it meaningless."""
+        names = dict.fromkeys(name for name, tensor, version in self._versions if tensor._version != version)
+        return [f"{name} is no longer what it was: something changed it in place. Make a new tensor." for name in names]
+
+
+class _Draws:
+    """What stands in for `st.data()`: notes each value that is drawn."""
+
+    def __init__(self, data: DataObject, example: _Example) -> None:
+        self._data = data
+        self._example = example
+        self._count = 0
+
+    def draw(self, strategy: SearchStrategy[Any], label: str | None = None) -> Any:
+        """As Hypothesis's own."""
+        value = self._data.draw(strategy, label)
+        self._count += 1
+        self._example.add(label or f"draw {self._count}", value)
+        return value
 
 
 class _Tail(io.TextIOBase):
@@ -199,11 +254,7 @@ def _undisturbed(module: str) -> Iterator[None]:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     hypothesis.settings.load_profile(PROFILE)
     try:
-        with (
-            _replaced(sys, "path", [*sys.path]),
-            _replaced(sys, "dont_write_bytecode", True),
-            _replaced(engine, "MAX_SHRINKING_SECONDS", SHRINKING_SECONDS),
-        ):
+        with _replaced(sys, "path", [*sys.path]), _replaced(sys, "dont_write_bytecode", True):
             yield
     finally:
         hypothesis.settings.load_profile(profile)
@@ -226,10 +277,6 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
         setattr(owner, name, before)
 
 
-def _is_input(value: Any) -> bool:
-    return not isinstance(value, Student) and type(value).__name__ != "DataObject"
-
-
 def _assignments(name: str, value: Any) -> list[str]:
     """A line for an input, or a line for each item of a long one."""
     line = f"{name} = {describe(value)}"
@@ -237,6 +284,14 @@ def _assignments(name: str, value: Any) -> list[str]:
         items = value.items() if isinstance(value, dict) else enumerate(value)
         return [f"{name}[{key!r}] = {describe(item)}" for key, item in items]
     return [line]
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)
 
 
 def _statement(item: pytest.Function) -> str:

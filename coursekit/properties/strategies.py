@@ -61,10 +61,12 @@ def tensors(
         raise ValueError(f"there is no integer between low={low} and high={high}")
     shapes = shape if isinstance(shape, SearchStrategy) else st.just(shape)
 
-    def build(sizes: Shape, seed: int) -> Tensor:
+    @st.composite  # not builds or map, whose values Hypothesis shows as calls instead of tensors
+    def tensor(draw: st.DrawFn) -> Tensor:
+        sizes, seed = draw(shapes), draw(st.integers(0, SEEDS))
         return _tensor(sizes, seed, dtype, low, high).requires_grad_(requires_grad)
 
-    return st.builds(build, shapes, st.integers(0, SEEDS))
+    return tensor()
 
 
 def sizes(low: int = 1, high: int = 5) -> SearchStrategy[int]:

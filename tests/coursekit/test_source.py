@@ -2,9 +2,10 @@ import ast
 
 import pytest
 
-from coursekit.source import definitions, definitions_only, exercises_of, unwritten
+from coursekit.errors import ChecksUnreadable
+from coursekit.source import definitions, definitions_only, exercises_in, unwritten
 
-CHECKS = '''
+CHECKS = """
 @exercise("kl")
 class TestKL: ...
 
@@ -15,11 +16,24 @@ class TestEncoder: ...
 class TestMoreKL: ...
 
 class Helper: ...
-'''
+"""
 
 
-def test_exercises_are_found_in_order_and_once():
-    assert exercises_of(CHECKS) == ["kl", "Encoder"]
+def test_exercises_are_found_in_order_and_once(tmp_path):
+    (tmp_path / "visible.py").write_text(CHECKS)
+    assert exercises_in(tmp_path / "visible.py") == ["kl", "Encoder"]
+
+
+@pytest.mark.parametrize("content", [b"def", b"\xff\xfe", b"\0"])
+def test_a_file_that_is_no_python_is_said(tmp_path, content):
+    (tmp_path / "visible.py").write_bytes(content)
+    with pytest.raises(ChecksUnreadable, match=r"visible\.py cannot be read .* fresh copy"):
+        exercises_in(tmp_path / "visible.py")
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(ChecksUnreadable):
+        exercises_in(tmp_path / "visible.py")
 
 
 @pytest.mark.parametrize(
@@ -33,7 +47,10 @@ def test_exercises_are_found_in_order_and_once():
         ("def f(x):\n    y = x\n    raise NotImplementedError", "f"),
         ("def f(x):\n    return x", None),
         ("def f(x):\n    if x:\n        raise NotImplementedError\n    return x", None),
-        ("class C:\n    def __init__(self):\n        self.a = 1\n    def go(self):\n        raise NotImplementedError", "C.go"),
+        (
+            "class C:\n    def __init__(self):\n        self.a = 1\n    def go(self):\n        raise NotImplementedError",
+            "C.go",
+        ),
         ("class C:\n    a = 1", None),
     ],
 )

@@ -40,7 +40,9 @@ def kl_divergence(mu, logvar):
 
 
 def reparameterize(mu, logvar, noise):
-    sigma = torch.pow(torch.tensor(2.0, dtype=torch.float64), logvar.double() / (2 * torch.log(torch.tensor(2.0).double())))
+    sigma = torch.pow(
+        torch.tensor(2.0, dtype=torch.float64), logvar.double() / (2 * torch.log(torch.tensor(2.0).double()))
+    )
     return (mu.double() + sigma * noise.double()).to(mu.dtype)
 
 

@@ -126,9 +126,7 @@ def embed(encoder: Callable, x: Tensor, batch_size: int = 256) -> Tensor:
 def interpolate_latents(start: Tensor, end: Tensor, steps: int) -> Tensor:
     if steps < 2:
         raise ValueError("at least two steps, please")
-    return F.interpolate(
-        torch.stack([start, end], dim=-1)[None], size=steps, mode="linear", align_corners=True
-    )[0].T
+    return F.interpolate(torch.stack([start, end], dim=-1)[None], size=steps, mode="linear", align_corners=True)[0].T
 
 
 def importance_weighted_bound(log_joint: Tensor, log_q: Tensor) -> Tensor:
@@ -157,5 +155,3 @@ def text_elbo(
 ) -> Tensor:
     log_p = Categorical(logits=logits).log_prob(tokens)
     return log_p.masked_fill(tokens == padding, 0.0).sum(1).sub(kl(mu, logvar))
-
-

@@ -1,0 +1,107 @@
+"""Grading a class: take in, compute verdicts in parallel, record them through nbgrader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from autograder.course import Assignment
+from autograder.errors import CourseError
+from autograder.grade import Grader
+from autograder.gradebook import graders
+from autograder.gradebook.intake import intake, students
+from autograder.gradebook.record import record
+from autograder.submission import Submission
+
+Progress = Callable[[str, int, int], None]  # what is done, how many of them, out of how many
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What came of one student's submission.
+
+    Attributes:
+        score: what the gradebook says, lateness taken off; None if grading failed.
+        points: all that can be earned.
+        exercises: earned points by exercise.
+        worth: points that each exercise is worth.
+        penalty: points that lateness takes off.
+        waiting: written questions that nobody has graded yet.
+        notes: what was met in the file, for the student.
+        failure: why there is no score.
+        seconds: what the verdict took.
+    """
+
+    student: str
+    score: float | None
+    points: float
+    exercises: dict[str, float]
+    worth: dict[str, float]
+    penalty: float
+    waiting: tuple[str, ...]
+    notes: tuple[str, ...]
+    failure: str | None
+    seconds: float
+
+
+def grade_class(
+    assignment: Assignment,
+    only: Sequence[str] | None = None,
+    *,
+    workers: int | None = None,
+    force: bool = False,
+    trust: bool = False,
+    progress: Progress = lambda what, done, total: None,
+) -> list[Graded]:
+    """Grade everyone who handed something in, or `only` some.
+
+    Verdicts are stored as they come, so a run that is stopped goes on where it was. One submission that cannot be graded
+    gets a reason, and the others go on.
+
+    Raises:
+        CourseError: nobody handed anything in, or nothing can be graded here.
+    """
+    chosen = list(only) if only is not None else students(assignment)
+    if not chosen:
+        raise CourseError(
+            f"there are no submissions to {assignment.slug}; `course collect {assignment.slug}` brings them"
+        )
+    submissions: dict[str, Submission] = {}
+    refused: dict[str, str] = {}
+    for student in chosen:
+        try:
+            submissions[student] = intake(assignment, student)
+        except (CourseError, OSError) as error:
+            if only is not None:
+                raise
+            refused[student] = str(error)
+    graded = []
+    worth = {exercise.name: exercise.points for exercise in assignment.exercises}
+    with Grader(assignment, workers=workers, force=force, trust=trust) as grader:
+        notes, seconds = {}, {}
+        progress("Grading", 0, len(submissions))
+        for done, (submission, verdict) in enumerate(grader.verdicts(submissions.values()), 1):
+            notes[id(submission)] = verdict.notes
+            seconds[id(submission)] = verdict.seconds.get("total", 0.0)
+            progress("Grading", done, len(submissions))
+        with graders.using(assignment, grader):
+            for done, student in enumerate(submissions, 1):
+                (recorded,) = record(assignment.course, assignment.slug, [student])
+                progress("Recording", done, len(submissions))
+                score, key = recorded.score, id(submissions[student])
+                graded.append(
+                    Graded(
+                        student=student,
+                        score=round(score.earned, 4) if score else None,
+                        points=score.points if score else assignment.points,
+                        exercises={name: score.grades[name].score or 0.0 for name in worth} if score else {},
+                        worth=worth,
+                        penalty=score.penalty if score else 0.0,
+                        waiting=tuple(score.waiting) if score else (),
+                        notes=notes.get(key, ()),
+                        failure=recorded.failure,
+                        seconds=seconds.get(key, 0.0),
+                    )
+                )
+    graded += [Graded(name, None, assignment.points, {}, worth, 0.0, (), (), why, 0.0) for name, why in refused.items()]
+    return sorted(graded, key=lambda item: item.student)

@@ -1,0 +1,194 @@
+import base64
+import io
+import struct
+import subprocess
+import sys
+
+import matplotlib as mpl
+import pytest
+import torch
+from PIL import Image
+
+from coursekit import plots
+
+SIZE = (4, 3)
+
+
+def images(count):
+    return torch.rand(count, 12, generator=torch.Generator().manual_seed(0))
+
+
+def pixels(picture):
+    return Image.open(io.BytesIO(picture.png(scale=1))).convert("L")
+
+
+def words(picture):
+    """Everything that is written in a picture."""
+    from matplotlib.text import Text
+
+    return {text.get_text() for text in picture.figure.findobj(Text)}
+
+
+PICTURES = {
+    "strips": lambda: plots.strips({"image": images(3)}, SIZE, title="Digits"),
+    "plane": lambda: plots.plane(lambda z: images(len(z)), SIZE, cells=3),
+    "scatter": lambda: plots.scatter({"codes": torch.randn(20, 2)}, [i % 3 for i in range(20)]),
+    "curves": lambda: plots.curves({"training": {"ELBO": [1.0, 2.0]}}, xlabel="epoch", ylabel="nats"),
+    "histogram": lambda: plots.histogram({"digits": torch.randn(50)}, xlabel="score"),
+    "contours": lambda: plots.contours(
+        torch.arange(12.0).view(3, 4), torch.arange(4), torch.arange(3), xlabel="x", ylabel="y", levels=[3, 6]
+    ),
+    "autoencoder": lambda: plots.autoencoder(*images(2), SIZE),
+}
+
+
+@pytest.fixture(params=PICTURES)
+def picture(request):
+    return PICTURES[request.param]()
+
+
+def test_a_picture_is_a_png_with_something_on_white(picture):
+    gray = pixels(picture)
+    assert gray.getpixel((0, 0)) == 255
+    assert gray.getextrema()[0] < 128
+
+
+def test_jupyter_gets_the_picture_its_size_and_its_words(picture):
+    data, metadata = picture._repr_mimebundle_()
+    png = base64.b64decode(data["image/png"])
+    width, height = struct.unpack(">II", png[16:24])
+    shown = metadata["image/png"]
+    assert (width, height) == pytest.approx((2 * shown["width"], 2 * shown["height"]), abs=2)
+    assert shown["alt"] == picture.alt
+    assert picture.alt in data["text/plain"]
+
+
+def test_no_picture_is_wider_than_a_page(picture):
+    assert picture.figure.get_figwidth() <= 9.8
+
+
+def test_a_picture_leaves_the_readers_settings_alone():
+    before = dict(mpl.rcParams)
+    plots.histogram({"a": torch.randn(9)}, xlabel="x").png()
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_picture_can_be_kept(tmp_path):
+    path = tmp_path / "a.png"
+    PICTURES["curves"]().save(path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_ink_is_dark_and_paper_is_white():
+    picture = plots.strips({"": torch.tensor([[0.0, 1.0, 0.0, 1.0]])}, (1, 4))
+    gray = pixels(picture)
+    (image,) = picture.figure.axes[0].images
+    left, right, bottom, top = image.get_extent()
+    corners = picture.figure.axes[0].transData.transform([(left, bottom), (right, top)])
+    (x0, y0), (x1, y1) = corners / picture.figure.dpi * plots.DPI
+    row = gray.height - (y0 + y1) / 2
+    values = [gray.getpixel((int(x0 + (x1 - x0) * (i + 0.5) / 4), int(row))) for i in range(4)]
+    assert values == [255, 0, 255, 0]
+
+
+def test_strips_name_their_rows_and_columns():
+    picture = plots.strips({"image": images(2), "reconstruction": images(2)}, SIZE, captions=["one", "two"])
+    assert {"image", "reconstruction", "one", "two"} <= words(picture)
+    assert len(picture.figure.axes[0].images) == 4
+
+
+def test_names_of_strips_are_not_cut_off():
+    picture = plots.strips({"a rather long name of a row": images(15)}, SIZE)
+    renderer = picture.figure.canvas.get_renderer()
+    (name,) = [text for text in picture.figure.axes[0].texts if "rather" in text.get_text()]
+    assert name.get_window_extent(renderer).x0 >= 0
+
+
+def test_the_plane_shows_each_code_at_its_place():
+    """z₁ runs to the right and z₂ upwards."""
+    asked = []
+
+    def decode(z):
+        asked.append(z)
+        return torch.zeros(len(z), 12)
+
+    picture = plots.plane(decode, SIZE, cells=2, extent=2.0)
+    codes = asked[0].tolist()
+    assert codes == [[-1, -1], [-1, 1], [1, -1], [1, 1]]
+    for (z1, z2), image in zip(codes, picture.figure.axes[0].images, strict=True):
+        left, right, bottom, top = image.get_extent()
+        assert left < z1 < right
+        assert bottom < z2 < top
+
+
+def test_scatter_names_each_kind_among_its_own():
+    points = torch.cat([torch.randn(30, 2) - 9, torch.randn(30, 2) + 9])
+    picture = plots.scatter({"codes": points}, torch.tensor([3] * 30 + [7] * 30))
+    places = {text.get_text(): text.get_position() for text in picture.figure.axes[0].texts}
+    assert max(places["3"]) < 0 < min(places["7"])
+
+
+def test_scatter_keeps_names_apart():
+    """Kinds that lie on one another would have their names on one another."""
+    picture = plots.scatter({"codes": torch.randn(40, 2)}, [i % 2 for i in range(40)])
+    first, second = (torch.tensor(text.get_position()) for text in picture.figure.axes[0].texts)
+    assert (first - second).norm() > 0.1
+
+
+def test_curves_name_their_lines_and_levels():
+    picture = plots.curves(
+        {"text": {"plain": [0.0, 1.0], "annealing": [0.0, 1.01]}}, xlabel="step", ylabel="nats", levels={"best": 1.2}
+    )
+    assert {"plain", "annealing", "best", "step", "nats"} <= words(picture)
+    heights = sorted(text.xy[1] for text in picture.figure.axes[0].texts)
+    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) > 0.05
+
+
+def test_a_level_out_of_reach_does_not_squeeze_the_lines():
+    picture = plots.curves({"": {"a": [0.0, 1.0]}}, xlabel="x", ylabel="y", levels={"far": 100.0})
+    assert "far" not in words(picture)
+
+
+def test_a_single_point_is_a_dot():
+    picture = plots.curves({"": {"": ([0, 1], [0, 1]), "here": ([1.0], [1.0])}}, xlabel="x", ylabel="y")
+    line, dot = picture.figure.axes[0].lines
+    assert (line.get_marker(), dot.get_marker()) == ("None", "o")
+
+
+def test_panels_have_their_own_axes():
+    picture = plots.curves({"a": {"": [1, 2]}, "b": {"": [1, 2]}}, xlabel=("u", "v"), ylabel=("s", "t"))
+    labels = [(axes.get_title("left"), axes.get_xlabel(), axes.get_ylabel()) for axes in picture.figure.axes]
+    assert labels == [("a", "u", "s"), ("b", "v", "t")]
+
+
+def test_groups_of_a_histogram_share_their_bins():
+    picture = plots.histogram({"a": torch.tensor([0.0, 1.0]), "b": torch.tensor([3.0, 4.0])}, xlabel="x")
+    assert picture.figure.axes[0].get_xlim()[0] <= 0
+    assert picture.figure.axes[0].get_xlim()[1] >= 4
+    assert {"a", "b"} <= words(picture)
+
+
+def test_tensors_with_gradients_can_be_drawn():
+    points = torch.randn(5, 2, requires_grad=True)
+    assert plots.scatter({"codes": points}, [0] * 5).png()
+    assert plots.curves({"": {"a": points[:, 0]}}, xlabel="x", ylabel="y").png()
+
+
+def test_sliders_draw_where_they_stand():
+    asked = []
+
+    def decode(z):
+        asked.append(z.tolist())
+        return torch.zeros(1, 12)
+
+    sliders = plots.explore(decode, SIZE)
+    sliders.update()
+    sliders.children[0].value = 1.5
+    assert asked[0] == [[0.0, 0.0]]
+    assert asked[-1] == [[1.5, 0.0]]
+
+
+def test_matplotlib_waits_for_the_first_picture():
+    code = "import sys, coursekit.plots, coursekit.data; print({'matplotlib', 'sklearn', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
