@@ -1,4 +1,4 @@
-# ruff: noqa: D101 — what a class of properties is about, @exercise says
+# ruff: noqa: D101
 """Hidden properties of `vae`."""
 
 import copy

@@ -1,4 +1,4 @@
-# ruff: noqa: D1 — what a mistake is, it says itself
+# ruff: noqa: D101, D102, D103
 """Known mistakes in `vae`."""
 
 from collections.abc import Callable

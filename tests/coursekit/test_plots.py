@@ -1,5 +1,6 @@
 import base64
 import io
+import itertools
 import struct
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def test_curves_name_their_lines_and_levels():
     )
     assert {"plain", "annealing", "best", "step", "nats"} <= words(picture)
     heights = sorted(text.xy[1] for text in picture.figure.axes[0].texts)
-    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) > 0.05
+    assert min(b - a for a, b in itertools.pairwise(heights)) > 0.05
 
 
 def test_a_level_out_of_reach_does_not_squeeze_the_lines():
