@@ -176,3 +176,7 @@ def main() -> None:
     except KeyboardInterrupt:
         errors.print("course: stopped; what has a verdict is kept, run the command again to go on", style="red")
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

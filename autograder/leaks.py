@@ -20,6 +20,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from string import punctuation
 
 from autograder.course import Assignment, Course
 from autograder.errors import CourseError
@@ -37,10 +38,11 @@ _UNPACK = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": lz
 def leaks(course: Course, folder: Path) -> list[str]:
     """Everything in a folder that students must not see, each in a sentence.
 
-    A line counts if it has at least 20 characters and stands in no starter, no visible check and nowhere in coursekit.
+    A line counts if it has at least 20 characters and, apart from punctuation at its ends, stands in no starter, no
+    visible check and nowhere in coursekit.
     """
-    secrets = _Lines(_private_lines(course))
-    secrets.forget(_public_texts(course))
+    public = "\n".join(_public_texts(course))
+    secrets = _Lines((line, source) for line, source in _private_lines(course) if line.strip(punctuation) not in public)
     found: dict[str, None] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         for where, data in _layers(path.relative_to(folder).as_posix(), path.read_bytes()):
@@ -100,11 +102,6 @@ class _Lines:
                 if line not in found and text.startswith(line, at):
                     found[line] = None
         return list(found)
-
-    def forget(self, texts: Iterable[str]) -> None:
-        """Look no more for lines that one of the texts holds."""
-        for line in {line for text in texts for line in self.within(text)}:
-            self._by_start[line[:DISTINCTIVE]].remove(line)
 
 
 def _private_lines(course: Course) -> Iterator[tuple[str, str]]:

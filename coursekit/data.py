@@ -53,10 +53,12 @@ def load_digits(source: Literal["auto", "mnist", "bundled"] = "auto") -> Images:
     Raises:
         OSError: "mnist" was asked for and cannot be had.
     """
-    if source == "bundled":
+    root = Path(os.environ.get("COURSEKIT_DATA") or Path.home() / ".cache" / "coursekit")
+    download = source == "mnist" or os.environ.get("COURSEKIT_OFFLINE") != "1"
+    if source == "bundled" or not (download or (root / "MNIST").is_dir()):
         return _bundled_digits()
     try:
-        return _mnist(download=source == "mnist" or os.environ.get("COURSEKIT_OFFLINE") != "1")
+        return _mnist(root, download=download)
     except (OSError, RuntimeError) as error:  # torchvision raises RuntimeError for a missing or a broken file
         if source == "mnist":
             raise OSError(f"MNIST cannot be had ({error}); use load_digits('bundled')") from error
@@ -75,10 +77,9 @@ def _bundled_digits() -> Images:
     return Images("scikit-learn's digits", 8, 8, 0, images[train], labels[train], images[test], labels[test])
 
 
-def _mnist(*, download: bool) -> Images:
+def _mnist(root: Path, *, download: bool) -> Images:
     from torchvision.datasets import MNIST
 
-    root = Path(os.environ.get("COURSEKIT_DATA") or Path.home() / ".cache" / "coursekit")
     with _patience(PATIENCE):
         train, test = (MNIST(root, train=part, download=download) for part in (True, False))
     parts = [(part.data.flatten(1) / 255, part.targets) for part in (train, test)]

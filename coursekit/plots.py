@@ -41,6 +41,7 @@ STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.ymargin": 0.08,
     "axes.axisbelow": True,
     "grid.color": "#e6e8ea",
     "grid.linewidth": 0.8,
@@ -200,7 +201,7 @@ def scatter(
         groups = {kind: places[[name == kind for name in names]] for kind in kinds}
         middles = _apart(torch.stack([_middle(group) for group in groups.values()]), places, max(map(len, kinds)))
         for (kind, group), middle, colour in zip(groups.items(), middles.tolist(), KINDS * len(kinds), strict=False):
-            axes.scatter(group[:, 0], group[:, 1], s=9, color=colour, alpha=0.55, linewidths=0)
+            axes.scatter(group[:, 0].numpy(), group[:, 1].numpy(), s=9, color=colour, alpha=0.55, linewidths=0)
             box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": colour, "alpha": 0.9}
             axes.text(middle[0], middle[1], kind, ha="center", va="center", color=colour, weight="bold", bbox=box)
         axes.set(title=title, xlabel=axis_names[0], ylabel=axis_names[1])
@@ -242,7 +243,7 @@ def curves(
             xs, ys = line if isinstance(line, tuple) else (x, line)
             ys = torch.as_tensor(ys).detach().cpu()
             xs = torch.arange(1, len(ys) + 1) if xs is None else torch.as_tensor(xs).detach().cpu()
-            axes.plot(xs, ys, color=colour, marker="o" if len(ys) == 1 else None, label=name)
+            axes.plot(xs.numpy(), ys.numpy(), color=colour, marker="o" if len(ys) == 1 else None, label=name)
             if len(ys) == 1:
                 point = (xs.item(), ys.item())
                 axes.annotate(name, point, (6, 5), textcoords="offset points", color=colour, annotation_clip=False)
@@ -279,8 +280,8 @@ def histogram(groups: Mapping[str, Tensor], *, xlabel: str, title: str = "", alt
     together = torch.cat(list(values.values()))
     bins = torch.linspace(together.min().item(), together.max().item(), 41).tolist()
     for (name, group), colour in zip(values.items(), LINES, strict=False):
-        axes.hist(group, bins=bins, density=True, color=colour, alpha=0.45, label=name)
-        axes.hist(group, bins=bins, density=True, color=colour, histtype="step", linewidth=1.2)
+        axes.hist(group.numpy(), bins=bins, density=True, color=colour, alpha=0.45, label=name)
+        axes.hist(group.numpy(), bins=bins, density=True, color=colour, histtype="step", linewidth=1.2)
     axes.legend(frameon=False)
     axes.set(title=title, xlabel=xlabel, yticks=[])
     axes.set_ylabel("share")
@@ -421,7 +422,7 @@ def _image(
     x, y = corner
     inset = border * side
     place = (x + inset, x + side - inset, y + inset, y + side - inset)
-    pixels = image.detach().cpu().reshape(size)
+    pixels = image.detach().cpu().reshape(size).numpy()
     axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=1, extent=place, interpolation="nearest", aspect="auto")
 
 

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 
 class Decoder(nn.Module):
-    """p(x|z): a network that turns a code into the logits of an image's pixels (Kingma & Welling 2014, appendix C.1).
+    """p(x|z): a network that turns a code into the logits of an image's pixels.
 
-    It has at least one hidden layer with a nonlinearity, and no activation on its output: a logit may be any real
-    number, and sigmoid(logit) is the probability that the pixel is on. Each row of a batch is decoded by itself.
+    It has at least one hidden layer with a nonlinearity, and no activation on its output: a
+    logit may be any real number, and sigmoid(logit) is the probability that the pixel is on.
+    Each row of a batch is decoded by itself. Kingma & Welling 2014, appendix C.1.
 
     Args:
         latent_dim: numbers in a code.
@@ -23,7 +24,8 @@ class Decoder(nn.Module):
 
     def __init__(self, latent_dim: int, hidden_dim: int, data_dim: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(latent_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, data_dim))
+        self.hidden = nn.Linear(latent_dim, hidden_dim)
+        self.logits = nn.Linear(hidden_dim, data_dim)
 
     def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch data"]:
         """Decode a batch of codes.
@@ -34,20 +36,22 @@ class Decoder(nn.Module):
         Returns:
             Logits (batch, data_dim), not probabilities.
         """
-        return self.net(z)
+        return self.logits(F.relu(self.hidden(z)))
 
 
 def bernoulli_log_likelihood(
-    logits: Float[Tensor, "batch data"], x: Float[Tensor, "batch data"]
+    logits: Float[Tensor, "batch data"],
+    x: Float[Tensor, "batch data"],
 ) -> Float[Tensor, "batch"]:
-    """log p(x|z) of each data point when its pixels are independent Bernoulli variables, in nats.
+    """log p(x|z) of each data point, its pixels being independent Bernoulli variables.
 
-    The sum over pixels of x log σ(logit) + (1 − x) log(1 − σ(logit)), with σ the logistic sigmoid (Kingma & Welling
-    2014, equation 11). Finite, with finite gradients, for logits of ±10⁴.
+    The sum over pixels of x log σ(logit) + (1 − x) log(1 − σ(logit)), where σ is the logistic
+    sigmoid (Kingma & Welling 2014, equation 11). It is finite, and so are its gradients, for
+    logits of ±10⁴.
 
     Args:
         logits: what the decoder returns (batch, data), one row for each data point.
-        x: the data (batch, data), in [0, 1]; a grey pixel counts as on with that probability.
+        x: the data (batch, data), in [0, 1]; grey counts as on with that probability.
 
     Returns:
         Log-likelihoods (batch,), in nats: a sum over pixels, no mean over the batch.
@@ -56,10 +60,11 @@ def bernoulli_log_likelihood(
 
 
 class Encoder(nn.Module):
-    """q(z|x): a network that gives each data point a Gaussian over its code (Kingma & Welling 2014, appendix C.2).
+    """q(z|x): a network that gives each data point a Gaussian over its code.
 
-    It has at least one hidden layer with a nonlinearity, and no activation on its outputs: a mean and a log-variance
-    may be any real number. Each row of a batch is encoded by itself.
+    It has at least one hidden layer with a nonlinearity, and no activation on its outputs: a
+    mean and a log-variance may be any real number. Each row of a batch is encoded by itself.
+    Kingma & Welling 2014, appendix C.2.
 
     Args:
         data_dim: numbers in a data point, here the pixels of an image.
@@ -69,12 +74,13 @@ class Encoder(nn.Module):
 
     def __init__(self, data_dim: int, hidden_dim: int, latent_dim: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(data_dim, hidden_dim), nn.ReLU())
+        self.hidden = nn.Linear(data_dim, hidden_dim)
         self.mu = nn.Linear(hidden_dim, latent_dim)
         self.logvar = nn.Linear(hidden_dim, latent_dim)
 
     def forward(
-        self, x: Float[Tensor, "batch data"]
+        self,
+        x: Float[Tensor, "batch data"],
     ) -> tuple[Float[Tensor, "batch latent"], Float[Tensor, "batch latent"]]:
         """Encode a batch of data points.
 
@@ -82,18 +88,24 @@ class Encoder(nn.Module):
             x: data (batch, data_dim), one data point in each row.
 
         Returns:
-            The pair (mu, logvar), each (batch, latent_dim): means and log-variances log σ² of q(z|x).
+            The pair (mu, logvar), each (batch, latent_dim): the means and the log-variances
+            log σ² of q(z|x).
         """
-        hidden = self.body(x)
+        hidden = F.relu(self.hidden(x))
         return self.mu(hidden), self.logvar(hidden)
 
 
-def kl_divergence(mu: Float[Tensor, "batch latent"], logvar: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch"]:
-    """KL(N(μ, σ²) ‖ N(0, 1)) of each data point, in closed form, in nats (Kingma & Welling 2014, appendix B).
+def kl_divergence(
+    mu: Float[Tensor, "batch latent"],
+    logvar: Float[Tensor, "batch latent"],
+) -> Float[Tensor, "batch"]:
+    """KL(N(μ, σ²) ‖ N(0, 1)) of each data point, in closed form.
+
+    Kingma & Welling 2014, appendix B.
 
     Args:
         mu: means (batch, latent).
-        logvar: log-variances log σ² (batch, latent), of a Gaussian whose dimensions are independent.
+        logvar: log-variances log σ² (batch, latent); the dimensions are independent.
 
     Returns:
         Divergences (batch,), in nats: a sum over latent dimensions, no mean over the batch.
@@ -102,9 +114,13 @@ def kl_divergence(mu: Float[Tensor, "batch latent"], logvar: Float[Tensor, "batc
 
 
 def reparameterize(
-    mu: Float[Tensor, "batch latent"], logvar: Float[Tensor, "batch latent"], noise: Float[Tensor, "batch latent"]
+    mu: Float[Tensor, "batch latent"],
+    logvar: Float[Tensor, "batch latent"],
+    noise: Float[Tensor, "batch latent"],
 ) -> Float[Tensor, "batch latent"]:
-    """Turn standard normal noise into samples of N(μ, σ²), differentiably (Kingma & Welling 2014, section 2.4).
+    """Turn standard normal noise into samples of N(μ, σ²), differentiably.
+
+    Kingma & Welling 2014, section 2.4.
 
     Args:
         mu: means (batch, latent).
@@ -127,9 +143,10 @@ def elbo(
     kl: Callable = kl_divergence,
     log_likelihood: Callable = bernoulli_log_likelihood,
 ) -> Float[Tensor, "batch"]:
-    """The evidence lower bound of each data point, estimated with one code for each, in nats.
+    """The evidence lower bound of each data point, estimated with one code for each.
 
-    log p(x|z) − KL(q(z|x) ‖ p(z)) with z drawn from q(z|x) (Kingma & Welling 2014, equation 7 with L = 1).
+    log p(x|z) − KL(q(z|x) ‖ p(z)) with z drawn from q(z|x) (Kingma & Welling 2014, equation 7
+    with L = 1).
 
     Args:
         x: data (batch, data), in [0, 1].
@@ -138,7 +155,7 @@ def elbo(
         noise: draws from N(0, 1) (batch, latent), the only source of randomness.
         sample: your `reparameterize`, or another function that is called like it.
         kl: your `kl_divergence`, or another function that is called like it.
-        log_likelihood: your `bernoulli_log_likelihood`, or another function that is called like it.
+        log_likelihood: your `bernoulli_log_likelihood`, or another that is called like it.
 
     Returns:
         Bounds (batch,), in nats: to be maximised, no mean over the batch.
@@ -149,9 +166,13 @@ def elbo(
 
 
 def beta_vae_loss(
-    log_likelihood: Float[Tensor, "batch"], kl: Float[Tensor, "batch"], beta: float = 1.0
+    log_likelihood: Float[Tensor, "batch"],
+    kl: Float[Tensor, "batch"],
+    beta: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """What training minimises: minus the ELBO with its KL term weighted by β (Higgins et al. 2017, equation 4).
+    """What training minimises: minus the ELBO, with its KL term weighted by β.
+
+    Higgins et al. 2017, equation 4.
 
     Args:
         log_likelihood: log p(x|z) of each data point (batch,), in nats.
@@ -165,13 +186,15 @@ def beta_vae_loss(
 
 
 def kl_weight(step: int, warmup: int, *, period: int | None = None) -> float:
-    """The weight of the KL term at a training step: up from 0 to 1 in a straight line, then 1 (Bowman et al. 2016).
+    """The weight of the KL term at a training step: a straight line from 0 to 1, then 1.
 
-    With a period it starts again from 0 every `period` steps (cyclical annealing, Fu et al. 2019).
+    Bowman et al. 2016, section 3.1. With a period it starts again from 0 every `period` steps
+    (cyclical annealing, Fu et al. 2019).
 
     Args:
         step: training steps done so far, 0 at the first.
-        warmup: steps that the climb takes: the weight is step / warmup until it reaches 1. 0 means no climb: always 1.
+        warmup: steps that the climb takes: the weight is step / warmup until it reaches 1.
+            0 means no climb: always 1.
         period: steps from one start to the next, or None to climb only once.
 
     Returns:
@@ -200,11 +223,15 @@ def train_vae(
     loss: Callable = beta_vae_loss,
     weight: Callable = kl_weight,
 ) -> list[float]:
-    """Train an encoder and a decoder together, in place, by one Adam optimiser (Kingma & Welling 2014, algorithm 1).
+    """Train an encoder and a decoder together, in place, by Adam.
 
-    Each epoch passes once over all images in a fresh random order, in minibatches; the last may be smaller. A minibatch
-    is one step, with fresh noise, that minimises loss(log p(x|z), KL, β · weight(step, warmup)); steps count from 0 and
-    go on counting from epoch to epoch. The same generator in the same state gives the same training.
+    Each epoch passes once over all images in a fresh random order, in minibatches; the last
+    may be smaller. A minibatch is one step, with fresh noise, that minimises
+
+        loss(log p(x|z), KL, beta * weight(step, warmup)).
+
+    Steps count from 0, and go on counting from epoch to epoch. The same generator in the same
+    state gives the same training. Kingma & Welling 2014, algorithm 1.
 
     Args:
         encoder: encoder(x) gives (mu, logvar), each (batch, latent).
@@ -215,18 +242,19 @@ def train_vae(
         learning_rate: Adam's; its other settings are torch's defaults.
         beta: the weight of the KL term after the warm-up.
         warmup: steps over which the KL term is faded in.
-        generator: source of all randomness, order and noise, on the CPU whatever the images' device; None is torch's
-            global one.
-        on_epoch: called as on_epoch(epoch, mean ELBO) after each epoch, counting from 0: a progress bar, for example.
+        generator: source of all randomness, order and noise, on the CPU whatever the images'
+            device; None is torch's global one.
+        on_epoch: called as on_epoch(epoch, mean ELBO) after each epoch, counting from 0.
         sample: your `reparameterize`, or another function that is called like it.
         kl: your `kl_divergence`, or another function that is called like it.
-        log_likelihood: your `bernoulli_log_likelihood`, or another function that is called like it.
+        log_likelihood: your `bernoulli_log_likelihood`, or another that is called like it.
         loss: your `beta_vae_loss`, or another function that is called like it.
         weight: your `kl_weight`, or another function that is called like it.
 
     Returns:
-        For each epoch the mean over all data points of the one-sample ELBO, in nats: log p(x|z) − KL, the KL with
-        weight 1 whatever β and warm-up, as measured on each minibatch just before its step.
+        For each epoch the mean over all data points of the one-sample ELBO, in nats:
+        log p(x|z) − KL, the KL with weight 1 whatever β and the warm-up, as measured on each
+        minibatch just before its step.
     """
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=learning_rate)
     history: list[float] = []
@@ -237,7 +265,8 @@ def train_vae(
             x = images[rows.to(images.device)]
             mu, logvar = encoder(x)
             noise = torch.randn(mu.shape, generator=generator).to(mu)
-            log_px, price = log_likelihood(decoder(sample(mu, logvar, noise)), x), kl(mu, logvar)
+            log_px = log_likelihood(decoder(sample(mu, logvar, noise)), x)
+            price = kl(mu, logvar)
             optimizer.zero_grad()
             loss(log_px, price, beta * weight(step, warmup)).backward()
             optimizer.step()
@@ -249,8 +278,12 @@ def train_vae(
     return history
 
 
-def embed(encoder: Callable, x: Float[Tensor, "n data"], batch_size: int = 256) -> Float[Tensor, "n latent"]:
-    """The code of each data point: the mean of q(z|x), without noise and without a graph for gradients.
+def embed(
+    encoder: Callable,
+    x: Float[Tensor, "n data"],
+    batch_size: int = 256,
+) -> Float[Tensor, "n latent"]:
+    """The code of each data point: the mean of q(z|x), without noise and without a graph.
 
     Args:
         encoder: encoder(x) gives (mu, logvar), each (batch, latent).
@@ -265,9 +298,11 @@ def embed(encoder: Callable, x: Float[Tensor, "n data"], batch_size: int = 256) 
 
 
 def interpolate_latents(
-    start: Float[Tensor, "latent"], end: Float[Tensor, "latent"], steps: int
+    start: Float[Tensor, "latent"],
+    end: Float[Tensor, "latent"],
+    steps: int,
 ) -> Float[Tensor, "steps latent"]:
-    """Codes at equal distances on the straight line from one code to another, both ends included.
+    """Codes at equal distances on the straight line between two codes, both included.
 
     Args:
         start: the first code (latent,).
@@ -282,17 +317,19 @@ def interpolate_latents(
     """
     if steps < 2:
         raise ValueError(f"a line with both its ends needs at least 2 steps, not {steps}")
-    fraction = torch.linspace(0, 1, steps, dtype=start.dtype, device=start.device).unsqueeze(1)
-    return torch.lerp(start, end, fraction)
+    fraction = torch.linspace(0, 1, steps, dtype=start.dtype, device=start.device)
+    return torch.lerp(start, end, fraction.unsqueeze(1))
 
 
 def importance_weighted_bound(
-    log_joint: Float[Tensor, "samples batch"], log_q: Float[Tensor, "samples batch"]
+    log_joint: Float[Tensor, "samples batch"],
+    log_q: Float[Tensor, "samples batch"],
 ) -> Float[Tensor, "batch"]:
-    """The importance-weighted bound on log p(x) of each data point, in nats (Burda et al. 2016, equation 8).
+    """The importance-weighted bound on log p(x) of each data point.
 
-    log of the mean over samples of p(x, z) / q(z|x), computed so that it neither overflows nor underflows for
-    log-densities of ±10⁴. One sample gives the ELBO's estimate log p(x, z) − log q(z|x).
+    The log of the mean over samples of p(x, z) / q(z|x) (Burda et al. 2016, equation 8). It
+    neither overflows nor underflows for log-densities of ±10⁴. One sample gives the ELBO's
+    estimate log p(x, z) − log q(z|x).
 
     Args:
         log_joint: log p(x, z) (samples, batch), in nats, for codes z drawn from q(z|x).
@@ -306,17 +343,23 @@ def importance_weighted_bound(
 
 
 def anomaly_score(
-    x: Float[Tensor, "batch data"], bound: Callable, noise: Float[Tensor, "samples batch latent"]
+    x: Float[Tensor, "batch data"],
+    bound: Callable,
+    noise: Float[Tensor, "samples batch latent"],
 ) -> Float[Tensor, "batch"]:
-    """How surprising each data point is: minus its ELBO, averaged over samples, in nats (after An & Cho 2015).
+    """How surprising each data point is: minus its ELBO, averaged over samples.
+
+    After An & Cho 2015, whose score has no KL term.
 
     Args:
         x: data (batch, data).
-        bound: bound(x, eps) gives the one-sample ELBO of each data point (batch,) for noise eps (batch, latent).
-        noise: draws from N(0, 1) (samples, batch, latent): noise[s] is what the s-th sample uses.
+        bound: bound(x, eps) gives the one-sample ELBO of each data point (batch,) for noise
+            eps (batch, latent).
+        noise: draws from N(0, 1) (samples, batch, latent); the s-th sample uses noise[s].
 
     Returns:
-        Scores (batch,), in nats, the higher the stranger: an upper bound, on average, of −log p(x).
+        Scores (batch,), in nats, the higher the stranger: on average an upper bound of
+        −log p(x).
     """
     return -torch.stack([bound(x, eps) for eps in noise]).mean(dim=0)
 
@@ -329,20 +372,24 @@ def word_dropout(
     unknown: int,
     protected: tuple[int, ...] = (),
 ) -> Int[Tensor, "batch length"]:
-    """Hide words from the decoder, so that it has to ask the code (Bowman et al. 2016, section 3.1).
+    """Hide words from the decoder, so that it has to ask the code.
+
+    Bowman et al. 2016, section 3.1.
 
     Args:
         tokens: token ids (batch, length); they stay as they are.
-        uniform: draws from the uniform distribution on [0, 1) (batch, length), the only source of randomness.
+        uniform: draws from the uniform distribution on [0, 1) (batch, length), the only
+            source of randomness.
         rate: the probability of hiding a word: one is hidden where `uniform` < `rate`.
         unknown: the id that stands in place of a hidden word.
-        protected: ids that are never hidden, such as those that begin, end and pad a sentence.
+        protected: ids that are never hidden, such as those that begin, end and pad a
+            sentence.
 
     Returns:
         A new tensor of token ids (batch, length), of the same dtype.
     """
-    keep = torch.isin(tokens, torch.tensor(protected, dtype=tokens.dtype, device=tokens.device))
-    return tokens.masked_fill((uniform < rate) & ~keep, unknown)
+    kept = torch.isin(tokens, torch.tensor(protected, dtype=tokens.dtype, device=tokens.device))
+    return tokens.masked_fill((uniform < rate) & ~kept, unknown)
 
 
 def text_elbo(
@@ -354,16 +401,18 @@ def text_elbo(
     padding: int,
     kl: Callable = kl_divergence,
 ) -> Float[Tensor, "batch"]:
-    """The evidence lower bound of each sentence, in nats (Bowman et al. 2016, equation 1).
+    """The evidence lower bound of each sentence.
 
-    The log-probabilities of its words, summed over all positions but padding, minus KL(q(z|x) ‖ p(z)).
+    The log-probabilities of its words, summed over all positions but padding, minus
+    KL(q(z|x) ‖ p(z)) (Bowman et al. 2016, equation 1).
 
     Args:
         logits: the decoder's scores of every word at every position (batch, length, vocab).
         tokens: the ids of the words that stand there (batch, length), int64.
         mu: means of q(z|x) (batch, latent).
         logvar: log-variances log σ² of q(z|x) (batch, latent).
-        padding: the id that fills up short sentences, one of the vocabulary; where it stands nothing counts.
+        padding: the id that fills up short sentences, one of the vocabulary; where it stands
+            nothing counts.
         kl: your `kl_divergence`, or another function that is called like it.
 
     Returns:

@@ -1,7 +1,7 @@
 """What tests of several modules share: a small course of its own, and ways to hand something in."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -191,6 +191,19 @@ def mini_course(tmp_path: Path) -> Course:
 def make_course() -> Callable[[Path], Course]:
     """Writes that course into a folder of its caller's."""
     return _make_course
+
+
+@pytest.fixture(scope="session")
+def shared_course(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """The same course for all tests that change nothing in it."""
+    return _make_course(tmp_path_factory.mktemp("shared") / "course")
+
+
+@pytest.fixture(scope="session")
+def grader(shared_course: Course) -> Iterator[Grader]:
+    """A warm grader of `mini`, in the sandbox."""
+    with Grader(shared_course.assignment("mini"), workers=2) as grader:
+        yield grader
 
 
 def _make_course(root: Path) -> Course:

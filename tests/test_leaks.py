@@ -112,6 +112,13 @@ def test_what_is_public_is_no_leak(mini_course, tmp_path):
     assert leaks(mini_course, out) == []
 
 
+def test_a_public_name_on_a_line_of_its_own_is_no_leak(mini_course, tmp_path):
+    put(mini_course.root, b'@mistake(\n    "why_squares_are_positive",\n)\n', "autograder/mistakes/mini.py")
+    starter = mini_course.assignment("mini").starter_path
+    starter.write_text(starter.read_text("utf-8").replace("why_squares", "why_squares_are_positive"), "utf-8")
+    assert leaks(mini_course, put(tmp_path / "out", b'{"grade_id": "why_squares_are_positive", "points": 2}')) == []
+
+
 def test_a_copy_of_the_solution_is_found_beside_the_starter(mini_course):
     """Only starters, visible checks and coursekit are public by themselves; a data file is not."""
     folder = mini_course.assignment("mini").directory

@@ -2,16 +2,17 @@
 
 import ast
 import shutil
+from pathlib import Path
 
 import nbclient
 import pytest
-from conftest import REPOSITORY
 from nbformat import NotebookNode
 
 from autograder.course import Assignment, Course
 from autograder.exercise import HANDS_ON
 from autograder.reference import reference_notebook
 
+REPOSITORY = Path(__file__).parents[1]
 ASSIGNMENTS = list(Course.load(REPOSITORY))
 SECONDS = 600  # far more than it takes; a notebook that hangs must not hang the tests
 PICTURE, WIDGET = "image/png", "application/vnd.jupyter.widget-view+json"

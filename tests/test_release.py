@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -134,10 +135,10 @@ def test_a_name_that_nbgrader_would_know_twice_is_refused(mini_course, name):
         build_notebook(course.assignment("mini"))
 
 
-@pytest.mark.parametrize("name", ["why?", "größe", "two words", ""])
+@pytest.mark.parametrize("name", ["why?", "größe", "two words", "", "x" * 65])
 def test_a_name_that_nbgrader_cannot_use_is_refused(mini_course, name):
     course = edit(mini_course, 'question="why_squares"', f'question="{name}"')
-    with pytest.raises(CourseError, match=r"mini\.py"):
+    with pytest.raises(CourseError, match=r"mini\.py: nbgrader cannot call"):
         build_notebook(course.assignment("mini"))
 
 
@@ -288,7 +289,7 @@ def test_nothing_is_released_with_a_private_line_in_it(course, name, words):
 def test_a_private_line_within_the_wheel_is_found(course):
     path = next((course.root / "release").glob("*.whl"))
     with zipfile.ZipFile(path, "a") as wheel:
-        wheel.writestr("coursekit/extra.py", f"def f(x):\n    {SECRET}\n")
+        wheel.writestr("coursekit/extra.py", f"def f(x):\n    {SECRET}\n", zipfile.ZIP_DEFLATED)
     found = leaks(course, course.root / "release")
     assert [leak.partition(" holds ")[0] for leak in found] == [f"{path.name}!coursekit/extra.py"]
 
@@ -308,3 +309,22 @@ def test_an_unknown_assignment_is_an_error(mini_course):
     with pytest.raises(CourseError, match="did you mean 'mini'"):
         release(mini_course, ["mimi"])
     assert not (mini_course.root / "release").exists()
+
+
+def test_a_release_that_cannot_be_put_in_place_leaves_the_old_one(course, monkeypatch):
+    before = content(course.root / "release")
+    course = edit(course, "# # Small steps", "# # Smaller steps")
+    rename, moved = os.rename, []
+
+    def fails_once(source: Path, target: Path) -> None:
+        """The disk is full when the notebook's folder arrives."""
+        if Path(target) == course.root / "release" / "mini" and not moved:
+            moved.append(target)
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fails_once)
+    with pytest.raises(CourseError, match="No space left on device"):
+        release(course, ["mini"])
+    assert moved
+    assert content(course.root / "release") == before

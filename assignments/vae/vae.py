@@ -53,14 +53,14 @@ from tqdm.auto import tqdm
 from coursekit import check, data, plots
 
 # %% tags=["hands-on"]
-BUDGET = 90_000  # images that each model sees in training; with a GPU, or with patience, try 2_000_000
+BUDGET = 60_000  # images that each model sees in training; with a GPU, try 2_000_000
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
-digits = data.load_digits()  # MNIST if it can be had, else the small collection that scikit-learn brings along
+digits = data.load_digits()  # MNIST if it can be had, else scikit-learn's small collection
 SIZE = digits.height, digits.width
 train, train_labels = digits.train[:20_000].to(DEVICE), digits.train_labels[:20_000]
 test, test_labels = digits.test[:1000].to(DEVICE), digits.test_labels[:1000]
-print(f"{digits.name}: {len(train)} images to train on, {len(test)} to test with, {SIZE[0]} × {SIZE[1]} pixels")
+print(f"{digits.name}: {len(train)} + {len(test)} images of {SIZE[0]} × {SIZE[1]} pixels")
 
 # %% [markdown]
 # Here is the whole machine. An image goes into the **encoder**, which answers not with one code but with a small cloud
@@ -103,10 +103,11 @@ plots.autoencoder(train[0], train[nearest].mean(dim=0), SIZE)
 
 # %% exercise="Decoder" points=2
 class Decoder(nn.Module):
-    """p(x|z): a network that turns a code into the logits of an image's pixels (Kingma & Welling 2014, appendix C.1).
+    """p(x|z): a network that turns a code into the logits of an image's pixels.
 
-    It has at least one hidden layer with a nonlinearity, and no activation on its output: a logit may be any real
-    number, and sigmoid(logit) is the probability that the pixel is on. Each row of a batch is decoded by itself.
+    It has at least one hidden layer with a nonlinearity, and no activation on its output: a
+    logit may be any real number, and sigmoid(logit) is the probability that the pixel is on.
+    Each row of a batch is decoded by itself. Kingma & Welling 2014, appendix C.1.
 
     Args:
         latent_dim: numbers in a code.
@@ -159,16 +160,18 @@ class Decoder(nn.Module):
 
 # %% exercise="bernoulli_log_likelihood" points=3
 def bernoulli_log_likelihood(
-    logits: Float[Tensor, "batch data"], x: Float[Tensor, "batch data"]
+    logits: Float[Tensor, "batch data"],
+    x: Float[Tensor, "batch data"],
 ) -> Float[Tensor, "batch"]:
-    """log p(x|z) of each data point when its pixels are independent Bernoulli variables, in nats.
+    """log p(x|z) of each data point, its pixels being independent Bernoulli variables.
 
-    The sum over pixels of x log σ(logit) + (1 − x) log(1 − σ(logit)), with σ the logistic sigmoid (Kingma & Welling
-    2014, equation 11). Finite, with finite gradients, for logits of ±10⁴.
+    The sum over pixels of x log σ(logit) + (1 − x) log(1 − σ(logit)), where σ is the logistic
+    sigmoid (Kingma & Welling 2014, equation 11). It is finite, and so are its gradients, for
+    logits of ±10⁴.
 
     Args:
         logits: what the decoder returns (batch, data), one row for each data point.
-        x: the data (batch, data), in [0, 1]; a grey pixel counts as on with that probability.
+        x: the data (batch, data), in [0, 1]; grey counts as on with that probability.
 
     Returns:
         Log-likelihoods (batch,), in nats: a sum over pixels, no mean over the batch.
@@ -205,10 +208,11 @@ def bernoulli_log_likelihood(
 
 # %% exercise="Encoder" points=3
 class Encoder(nn.Module):
-    """q(z|x): a network that gives each data point a Gaussian over its code (Kingma & Welling 2014, appendix C.2).
+    """q(z|x): a network that gives each data point a Gaussian over its code.
 
-    It has at least one hidden layer with a nonlinearity, and no activation on its outputs: a mean and a log-variance
-    may be any real number. Each row of a batch is encoded by itself.
+    It has at least one hidden layer with a nonlinearity, and no activation on its outputs: a
+    mean and a log-variance may be any real number. Each row of a batch is encoded by itself.
+    Kingma & Welling 2014, appendix C.2.
 
     Args:
         data_dim: numbers in a data point, here the pixels of an image.
@@ -221,7 +225,8 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def forward(
-        self, x: Float[Tensor, "batch data"]
+        self,
+        x: Float[Tensor, "batch data"],
     ) -> tuple[Float[Tensor, "batch latent"], Float[Tensor, "batch latent"]]:
         """Encode a batch of data points.
 
@@ -229,7 +234,8 @@ class Encoder(nn.Module):
             x: data (batch, data_dim), one data point in each row.
 
         Returns:
-            The pair (mu, logvar), each (batch, latent_dim): means and log-variances log σ² of q(z|x).
+            The pair (mu, logvar), each (batch, latent_dim): the means and the log-variances
+            log σ² of q(z|x).
         """
         raise NotImplementedError
 
@@ -330,12 +336,17 @@ plots.curves(
 
 
 # %% exercise="kl_divergence" points=4
-def kl_divergence(mu: Float[Tensor, "batch latent"], logvar: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch"]:
-    """KL(N(μ, σ²) ‖ N(0, 1)) of each data point, in closed form, in nats (Kingma & Welling 2014, appendix B).
+def kl_divergence(
+    mu: Float[Tensor, "batch latent"],
+    logvar: Float[Tensor, "batch latent"],
+) -> Float[Tensor, "batch"]:
+    """KL(N(μ, σ²) ‖ N(0, 1)) of each data point, in closed form.
+
+    Kingma & Welling 2014, appendix B.
 
     Args:
         mu: means (batch, latent).
-        logvar: log-variances log σ² (batch, latent), of a Gaussian whose dimensions are independent.
+        logvar: log-variances log σ² (batch, latent); the dimensions are independent.
 
     Returns:
         Divergences (batch,), in nats: a sum over latent dimensions, no mean over the batch.
@@ -350,8 +361,8 @@ def kl_divergence(mu: Float[Tensor, "batch latent"], logvar: Float[Tensor, "batc
 
 # %% tags=["hands-on"]
 means, stds = torch.linspace(-3, 3, 121), torch.linspace(0.05, 2.5, 99)
-every_mean, every_std = torch.meshgrid(means, stds, indexing="xy")
-price = kl_divergence(every_mean.reshape(-1, 1), 2 * every_std.reshape(-1, 1).log()).reshape(every_mean.shape)
+mu, std = torch.cartesian_prod(means, stds).split(1, dim=1)
+price = kl_divergence(mu, 2 * std.log()).view(len(means), len(stds)).T
 plots.contours(
     price,
     means,
@@ -394,9 +405,13 @@ plots.contours(
 
 # %% exercise="reparameterize" points=3
 def reparameterize(
-    mu: Float[Tensor, "batch latent"], logvar: Float[Tensor, "batch latent"], noise: Float[Tensor, "batch latent"]
+    mu: Float[Tensor, "batch latent"],
+    logvar: Float[Tensor, "batch latent"],
+    noise: Float[Tensor, "batch latent"],
 ) -> Float[Tensor, "batch latent"]:
-    """Turn standard normal noise into samples of N(μ, σ²), differentiably (Kingma & Welling 2014, section 2.4).
+    """Turn standard normal noise into samples of N(μ, σ²), differentiably.
+
+    Kingma & Welling 2014, section 2.4.
 
     Args:
         mu: means (batch, latent).
@@ -416,7 +431,8 @@ def reparameterize(
 
 # %% tags=["hands-on"]
 torch.manual_seed(0)
-mu, logvar, noise = torch.full((5000, 10), 1.5, requires_grad=True), torch.zeros(5000, 10), torch.randn(5000, 10)
+mu = torch.full((5000, 10), 1.5, requires_grad=True)
+logvar, noise = torch.zeros(5000, 10), torch.randn(5000, 10)
 value = reparameterize(mu, logvar, noise).square().sum(dim=1)
 pathwise = torch.autograd.grad(value.sum(), mu)[0][:, 0]
 score_function = value.detach() * noise[:, 0]  # f(z) ∂ log q / ∂μ₁, where ∂ log q / ∂μ₁ = ε₁ / σ₁
@@ -455,9 +471,10 @@ def elbo(
     kl: Callable = kl_divergence,
     log_likelihood: Callable = bernoulli_log_likelihood,
 ) -> Float[Tensor, "batch"]:
-    """The evidence lower bound of each data point, estimated with one code for each, in nats.
+    """The evidence lower bound of each data point, estimated with one code for each.
 
-    log p(x|z) − KL(q(z|x) ‖ p(z)) with z drawn from q(z|x) (Kingma & Welling 2014, equation 7 with L = 1).
+    log p(x|z) − KL(q(z|x) ‖ p(z)) with z drawn from q(z|x) (Kingma & Welling 2014, equation 7
+    with L = 1).
 
     Args:
         x: data (batch, data), in [0, 1].
@@ -466,7 +483,7 @@ def elbo(
         noise: draws from N(0, 1) (batch, latent), the only source of randomness.
         sample: your `reparameterize`, or another function that is called like it.
         kl: your `kl_divergence`, or another function that is called like it.
-        log_likelihood: your `bernoulli_log_likelihood`, or another function that is called like it.
+        log_likelihood: your `bernoulli_log_likelihood`, or another that is called like it.
 
     Returns:
         Bounds (batch,), in nats: to be maximised, no mean over the batch.
@@ -495,9 +512,13 @@ def elbo(
 
 # %% exercise="beta_vae_loss" points=2
 def beta_vae_loss(
-    log_likelihood: Float[Tensor, "batch"], kl: Float[Tensor, "batch"], beta: float = 1.0
+    log_likelihood: Float[Tensor, "batch"],
+    kl: Float[Tensor, "batch"],
+    beta: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """What training minimises: minus the ELBO with its KL term weighted by β (Higgins et al. 2017, equation 4).
+    """What training minimises: minus the ELBO, with its KL term weighted by β.
+
+    Higgins et al. 2017, equation 4.
 
     Args:
         log_likelihood: log p(x|z) of each data point (batch,), in nats.
@@ -531,13 +552,15 @@ def beta_vae_loss(
 
 # %% exercise="kl_weight" points=2
 def kl_weight(step: int, warmup: int, *, period: int | None = None) -> float:
-    """The weight of the KL term at a training step: up from 0 to 1 in a straight line, then 1 (Bowman et al. 2016).
+    """The weight of the KL term at a training step: a straight line from 0 to 1, then 1.
 
-    With a period it starts again from 0 every `period` steps (cyclical annealing, Fu et al. 2019).
+    Bowman et al. 2016, section 3.1. With a period it starts again from 0 every `period` steps
+    (cyclical annealing, Fu et al. 2019).
 
     Args:
         step: training steps done so far, 0 at the first.
-        warmup: steps that the climb takes: the weight is step / warmup until it reaches 1. 0 means no climb: always 1.
+        warmup: steps that the climb takes: the weight is step / warmup until it reaches 1.
+            0 means no climb: always 1.
         period: steps from one start to the next, or None to climb only once.
 
     Returns:
@@ -597,11 +620,15 @@ def train_vae(
     loss: Callable = beta_vae_loss,
     weight: Callable = kl_weight,
 ) -> list[float]:
-    """Train an encoder and a decoder together, in place, by one Adam optimiser (Kingma & Welling 2014, algorithm 1).
+    """Train an encoder and a decoder together, in place, by Adam.
 
-    Each epoch passes once over all images in a fresh random order, in minibatches; the last may be smaller. A minibatch
-    is one step, with fresh noise, that minimises loss(log p(x|z), KL, β · weight(step, warmup)); steps count from 0 and
-    go on counting from epoch to epoch. The same generator in the same state gives the same training.
+    Each epoch passes once over all images in a fresh random order, in minibatches; the last
+    may be smaller. A minibatch is one step, with fresh noise, that minimises
+
+        loss(log p(x|z), KL, beta * weight(step, warmup)).
+
+    Steps count from 0, and go on counting from epoch to epoch. The same generator in the same
+    state gives the same training. Kingma & Welling 2014, algorithm 1.
 
     Args:
         encoder: encoder(x) gives (mu, logvar), each (batch, latent).
@@ -612,18 +639,19 @@ def train_vae(
         learning_rate: Adam's; its other settings are torch's defaults.
         beta: the weight of the KL term after the warm-up.
         warmup: steps over which the KL term is faded in.
-        generator: source of all randomness, order and noise, on the CPU whatever the images' device; None is torch's
-            global one.
-        on_epoch: called as on_epoch(epoch, mean ELBO) after each epoch, counting from 0: a progress bar, for example.
+        generator: source of all randomness, order and noise, on the CPU whatever the images'
+            device; None is torch's global one.
+        on_epoch: called as on_epoch(epoch, mean ELBO) after each epoch, counting from 0.
         sample: your `reparameterize`, or another function that is called like it.
         kl: your `kl_divergence`, or another function that is called like it.
-        log_likelihood: your `bernoulli_log_likelihood`, or another function that is called like it.
+        log_likelihood: your `bernoulli_log_likelihood`, or another that is called like it.
         loss: your `beta_vae_loss`, or another function that is called like it.
         weight: your `kl_weight`, or another function that is called like it.
 
     Returns:
-        For each epoch the mean over all data points of the one-sample ELBO, in nats: log p(x|z) − KL, the KL with
-        weight 1 whatever β and warm-up, as measured on each minibatch just before its step.
+        For each epoch the mean over all data points of the one-sample ELBO, in nats:
+        log p(x|z) − KL, the KL with weight 1 whatever β and the warm-up, as measured on each
+        minibatch just before its step.
     """
     raise NotImplementedError
 
@@ -637,7 +665,7 @@ def train_vae(
 
 
 def fit(latent_dim, *, beta=1.0, seed=0):
-    """Train a fresh VAE under a progress bar; returns encoder, decoder and the ELBO of each epoch."""
+    """A fresh VAE, trained under a progress bar: encoder, decoder, the ELBO of each epoch."""
     torch.manual_seed(seed)
     encoder = Encoder(train.shape[1], 256, latent_dim).to(DEVICE)
     decoder = Decoder(latent_dim, 256, train.shape[1]).to(DEVICE)
@@ -648,9 +676,17 @@ def fit(latent_dim, *, beta=1.0, seed=0):
             bar.set_postfix_str(f"ELBO {mean_elbo:.2f} nats")
             bar.update()
 
-        generator = torch.Generator().manual_seed(seed)
-        options = {"epochs": epochs, "learning_rate": 2e-3, "beta": beta, "generator": generator, "on_epoch": show}
-        return encoder, decoder, train_vae(encoder, decoder, train, **options)
+        history = train_vae(
+            encoder,
+            decoder,
+            train,
+            epochs=epochs,
+            learning_rate=2e-3,
+            beta=beta,
+            generator=torch.Generator().manual_seed(seed),
+            on_epoch=show,
+        )
+    return encoder, decoder, history
 
 
 @torch.no_grad()
@@ -712,13 +748,11 @@ def terms(encoder, decoder):
 
 
 rates, distortions = zip(*(terms(*model[:2]) for model in models.values()), strict=True)
+ends = {f"β = {b:g}": ([r], [d]) for b, r, d in zip(models, rates, distortions, strict=True)}
 plots.curves(
     {
-        "Training": {f"β = {beta:g}": (torch.arange(1, len(m[2]) + 1), m[2]) for beta, m in models.items()},
-        "Rate and distortion": {
-            "": (rates, distortions),
-            **{f"β = {beta:g}": ([r], [d]) for beta, r, d in zip(models, rates, distortions, strict=True)},
-        },
+        "Training": {f"β = {beta:g}": history for beta, (_, _, history) in models.items()},
+        "Rate and distortion": {"": (rates, distortions), **ends},
     },
     xlabel=("epoch", "rate, nats"),
     ylabel=("ELBO, nats per image", "distortion, nats"),
@@ -732,7 +766,8 @@ plots.strips({"image": test[:15], **rebuilt}, SIZE, title="Reconstructions")
 
 # %% tags=["hands-on"]
 drawn = torch.randn(15, 8, generator=torch.Generator().manual_seed(2))
-plots.strips({f"β = {beta:g}": paint(models[beta][1], drawn) for beta in models}, SIZE, title="Samples from the prior")
+samples = {f"β = {beta:g}": paint(models[beta][1], drawn) for beta in models}
+plots.strips(samples, SIZE, title="Samples from the prior")
 
 # %% [markdown]
 # Look down the column of one image. At $\beta = 4$ no code is worth its price: none is sent, and every image becomes the
@@ -766,8 +801,12 @@ plots.strips({f"β = {beta:g}": paint(models[beta][1], drawn) for beta in models
 
 
 # %% exercise="embed" points=2
-def embed(encoder: Callable, x: Float[Tensor, "n data"], batch_size: int = 256) -> Float[Tensor, "n latent"]:
-    """The code of each data point: the mean of q(z|x), without noise and without a graph for gradients.
+def embed(
+    encoder: Callable,
+    x: Float[Tensor, "n data"],
+    batch_size: int = 256,
+) -> Float[Tensor, "n latent"]:
+    """The code of each data point: the mean of q(z|x), without noise and without a graph.
 
     Args:
         encoder: encoder(x) gives (mu, logvar), each (batch, latent).
@@ -789,10 +828,8 @@ def embed(encoder: Callable, x: Float[Tensor, "n data"], batch_size: int = 256) 
 encoder, decoder, _ = flat
 centred = (train - train.mean(dim=0)).cpu()
 components = torch.linalg.svd(centred, full_matrices=False).Vh[:2]
-plots.scatter(
-    {"Means of a VAE": embed(encoder, train).cpu()[:3000], "Principal components": (centred @ components.T)[:3000]},
-    train_labels[:3000],
-)
+maps = {"Means of a VAE": embed(encoder, train).cpu(), "PCA": centred @ components.T}
+plots.scatter({name: points[:3000] for name, points in maps.items()}, train_labels[:3000])
 
 # %% [markdown]
 # ### From here to there
@@ -812,9 +849,11 @@ plots.scatter(
 
 # %% exercise="interpolate_latents" points=1
 def interpolate_latents(
-    start: Float[Tensor, "latent"], end: Float[Tensor, "latent"], steps: int
+    start: Float[Tensor, "latent"],
+    end: Float[Tensor, "latent"],
+    steps: int,
 ) -> Float[Tensor, "steps latent"]:
-    """Codes at equal distances on the straight line from one code to another, both ends included.
+    """Codes at equal distances on the straight line between two codes, both included.
 
     Args:
         start: the first code (latent,).
@@ -845,12 +884,12 @@ for first, last in ((2, 4), (0, 1), (6, 7)):
     start, end = embed(encoder, torch.stack([a, b]))
     films[f"{first} to {last}"] = paint(decoder, interpolate_latents(start, end, 11))
     films[f"{first} to {last}, faded"] = interpolate_latents(a, b, 11)
-plots.strips(films, SIZE, title="Films between two test images: through latent space, and by fading")
+plots.strips(films, SIZE, title="Between two test images: through latent space, and faded")
 
 # %% [markdown]
 # Fading takes ink away in one place and puts it in another, so halfway there are two pale digits at once. The path
-# through latent space bends strokes, and what it passes is often a digit: between this 2 and this 4 lies something
-# like a 9.
+# through latent space bends strokes, and what it passes looks, more often than not, like something that a hand could
+# have written.
 #
 # **Traversal.** Take one image, and move one number of its code at a time. Beside each row stands how many nats that
 # dimension costs on average. Dimensions that say nothing cost nothing, and turning them changes nothing: at
@@ -893,12 +932,14 @@ plots.strips(rows, SIZE, title="One dimension at a time, from −2.5 to 2.5")
 
 # %% exercise="importance_weighted_bound" points=3
 def importance_weighted_bound(
-    log_joint: Float[Tensor, "samples batch"], log_q: Float[Tensor, "samples batch"]
+    log_joint: Float[Tensor, "samples batch"],
+    log_q: Float[Tensor, "samples batch"],
 ) -> Float[Tensor, "batch"]:
-    """The importance-weighted bound on log p(x) of each data point, in nats (Burda et al. 2016, equation 8).
+    """The importance-weighted bound on log p(x) of each data point.
 
-    log of the mean over samples of p(x, z) / q(z|x), computed so that it neither overflows nor underflows for
-    log-densities of ±10⁴. One sample gives the ELBO's estimate log p(x, z) − log q(z|x).
+    The log of the mean over samples of p(x, z) / q(z|x) (Burda et al. 2016, equation 8). It
+    neither overflows nor underflows for log-densities of ±10⁴. One sample gives the ELBO's
+    estimate log p(x, z) − log q(z|x).
 
     Args:
         log_joint: log p(x, z) (samples, batch), in nats, for codes z drawn from q(z|x).
@@ -925,7 +966,8 @@ some = test[:50]
 def log_joint_of(z):
     """log p(x, z) of `some` images, for codes (samples, batch, latent)."""
     log_prior = torch.distributions.Normal(0, 1).log_prob(z).sum(dim=2)
-    return log_prior + torch.stack([bernoulli_log_likelihood(decoder(codes), some) for codes in z])
+    log_px = torch.stack([bernoulli_log_likelihood(decoder(codes), some) for codes in z])
+    return log_prior + log_px
 
 
 torch.manual_seed(0)
@@ -942,7 +984,8 @@ for name, proposal in (("from the encoder", q), ("from the prior", p)):
     bounds = []
     for k in counts:  # the mean over as many groups of k samples as there are
         groups = zip(log_p.split(k), log_q.split(k), strict=True)
-        bounds.append(torch.stack([importance_weighted_bound(a, b) for a, b in groups]).mean().item())
+        estimates = [importance_weighted_bound(*group) for group in groups]
+        bounds.append(torch.stack(estimates).mean().item())
     lines[name] = bounds
 
 side = torch.linspace(-5, 5, 151)
@@ -950,8 +993,9 @@ grid = torch.cartesian_prod(side, side).to(DEVICE)
 log_prior = torch.distributions.Normal(0, 1).log_prob(grid).sum(dim=1)
 with torch.no_grad():
     logits = decoder(grid)
-    exact = [torch.logsumexp(log_prior + bernoulli_log_likelihood(logits, x.expand_as(logits)), dim=0) for x in some]
-exact = torch.stack(exact).mean().item() + 2 * math.log(10 / 150)
+    log_joints = [log_prior + bernoulli_log_likelihood(logits, x.expand_as(logits)) for x in some]
+log_area = 2 * math.log(10 / 150)
+exact = torch.stack(log_joints).logsumexp(dim=1).mean().item() + log_area
 plots.curves(
     {"Bounds of log p(x), mean of 50 test images": lines},
     x=torch.tensor(counts).log2(),
@@ -986,17 +1030,23 @@ plots.curves(
 
 # %% exercise="anomaly_score" points=2
 def anomaly_score(
-    x: Float[Tensor, "batch data"], bound: Callable, noise: Float[Tensor, "samples batch latent"]
+    x: Float[Tensor, "batch data"],
+    bound: Callable,
+    noise: Float[Tensor, "samples batch latent"],
 ) -> Float[Tensor, "batch"]:
-    """How surprising each data point is: minus its ELBO, averaged over samples, in nats (after An & Cho 2015).
+    """How surprising each data point is: minus its ELBO, averaged over samples.
+
+    After An & Cho 2015, whose score has no KL term.
 
     Args:
         x: data (batch, data).
-        bound: bound(x, eps) gives the one-sample ELBO of each data point (batch,) for noise eps (batch, latent).
-        noise: draws from N(0, 1) (samples, batch, latent): noise[s] is what the s-th sample uses.
+        bound: bound(x, eps) gives the one-sample ELBO of each data point (batch,) for noise
+            eps (batch, latent).
+        noise: draws from N(0, 1) (samples, batch, latent); the s-th sample uses noise[s].
 
     Returns:
-        Scores (batch,), in nats, the higher the stranger: an upper bound, on average, of −log p(x).
+        Scores (batch,), in nats, the higher the stranger: on average an upper bound of
+        −log p(x).
     """
     raise NotImplementedError
 
@@ -1019,9 +1069,9 @@ def auc(strangers, natives):
 
 def score(x, **parts):
     """The anomaly score, with 50 draws of the code."""
-    noise = torch.randn(50, len(x), 8, generator=torch.Generator().manual_seed(3)).to(DEVICE)
+    noise = torch.randn(50, len(x), 8, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        return anomaly_score(x, lambda x, eps: elbo(x, encoder, decoder, eps, **parts), noise)
+        return anomaly_score(x, lambda x, eps: elbo(x, encoder, decoder, eps, **parts), noise.to(DEVICE))
 
 
 def free(mu, logvar):
@@ -1031,7 +1081,8 @@ def free(mu, logvar):
 
 strangeness = score(letters), score(test)
 print(f"AUC of minus the ELBO:              {auc(*strangeness):.3f}")
-print(f"AUC of the reconstruction alone:    {auc(score(letters, kl=free), score(test, kl=free)):.3f}")
+reconstruction = score(letters, kl=free), score(test, kl=free)
+print(f"AUC of the reconstruction alone:    {auc(*reconstruction):.3f}")
 print(f"AUC of the ink, a baseline:         {auc(letters.sum(dim=1), test.sum(dim=1)):.3f}")
 plots.histogram({"digits": strangeness[1], "letters": strangeness[0]}, xlabel="anomaly score, nats")
 
@@ -1088,14 +1139,18 @@ def word_dropout(
     unknown: int,
     protected: tuple[int, ...] = (),
 ) -> Int[Tensor, "batch length"]:
-    """Hide words from the decoder, so that it has to ask the code (Bowman et al. 2016, section 3.1).
+    """Hide words from the decoder, so that it has to ask the code.
+
+    Bowman et al. 2016, section 3.1.
 
     Args:
         tokens: token ids (batch, length); they stay as they are.
-        uniform: draws from the uniform distribution on [0, 1) (batch, length), the only source of randomness.
+        uniform: draws from the uniform distribution on [0, 1) (batch, length), the only
+            source of randomness.
         rate: the probability of hiding a word: one is hidden where `uniform` < `rate`.
         unknown: the id that stands in place of a hidden word.
-        protected: ids that are never hidden, such as those that begin, end and pad a sentence.
+        protected: ids that are never hidden, such as those that begin, end and pad a
+            sentence.
 
     Returns:
         A new tensor of token ids (batch, length), of the same dtype.
@@ -1122,16 +1177,18 @@ def text_elbo(
     padding: int,
     kl: Callable = kl_divergence,
 ) -> Float[Tensor, "batch"]:
-    """The evidence lower bound of each sentence, in nats (Bowman et al. 2016, equation 1).
+    """The evidence lower bound of each sentence.
 
-    The log-probabilities of its words, summed over all positions but padding, minus KL(q(z|x) ‖ p(z)).
+    The log-probabilities of its words, summed over all positions but padding, minus
+    KL(q(z|x) ‖ p(z)) (Bowman et al. 2016, equation 1).
 
     Args:
         logits: the decoder's scores of every word at every position (batch, length, vocab).
         tokens: the ids of the words that stand there (batch, length), int64.
         mu: means of q(z|x) (batch, latent).
         logvar: log-variances log σ² of q(z|x) (batch, latent).
-        padding: the id that fills up short sentences, one of the vocabulary; where it stands nothing counts.
+        padding: the id that fills up short sentences, one of the vocabulary; where it stands
+            nothing counts.
         kl: your `kl_divergence`, or another function that is called like it.
 
     Returns:
@@ -1150,9 +1207,8 @@ def text_elbo(
 # %% tags=["hands-on"]
 language = data.Language()
 vocabulary = data.Vocabulary(language.words)
-print(
-    f"{len(language.probability)} sentences, {len(language.words)} words, H = {language.entropy:.3f} nats a sentence\n"
-)
+print(f"{len(language.probability)} sentences, {len(language.words)} words")
+print(f"H = {language.entropy:.3f} nats a sentence\n")
 print(*language.sample(6, generator=torch.Generator().manual_seed(4)), sep="\n")
 
 # %% [markdown]
@@ -1195,15 +1251,16 @@ class TextVAE(nn.Module):
 
 
 def shifted(tokens):
-    """What the writer sees when it is to predict `tokens`: everything one place later, after a beginning."""
+    """What the writer sees when it is to predict `tokens`: the words before each of them."""
     return F.pad(tokens[:, :-1], (1, 0), value=vocabulary.begin)
 
 
 SPECIAL = (vocabulary.padding, vocabulary.begin, vocabulary.end)
+WORDS = {"unknown": vocabulary.unknown, "protected": SPECIAL}
 corpus = vocabulary.encode(language.sample(5000, generator=torch.Generator().manual_seed(5)))
 
 
-STEPS = max(10, round(BUDGET / 150))
+STEPS = max(10, BUDGET // 100)
 
 
 def fit_text(name, *, warmup, dropout):
@@ -1216,7 +1273,7 @@ def fit_text(name, *, warmup, dropout):
     for step in tqdm(range(STEPS), desc=name):
         tokens = corpus[torch.randint(len(corpus), (64,), generator=generator)].to(DEVICE)
         uniform = torch.rand(tokens.shape, generator=generator).to(DEVICE)
-        seen = word_dropout(shifted(tokens), uniform, dropout, unknown=vocabulary.unknown, protected=SPECIAL)
+        seen = word_dropout(shifted(tokens), uniform, dropout, **WORDS)
         mu, logvar = model.encode(tokens)
         noise = torch.randn(mu.shape, generator=generator).to(DEVICE)
         logits = model.decode(reparameterize(mu, logvar, noise), seen)
@@ -1271,12 +1328,15 @@ for name, (model, _) in texts.items():
         logits = model.decode(reparameterize(mu, logvar, noise), shifted(tokens))
         bound = text_elbo(logits, tokens, mu, logvar, padding=vocabulary.padding).mean()
     rewritten = model.write(mu)
-    kept = sum(language.topic.get(b) == language.topic[a] for a, b in zip(held_out, rewritten, strict=True))
-    print(f"{name:22}{bound:8.2f}{kl_divergence(mu, logvar).mean():8.2f}{kept / len(held_out):12.0%}")
+    pairs = zip(held_out, rewritten, strict=True)
+    kept = sum(language.topic.get(after) == language.topic[before] for before, after in pairs)
+    price = kl_divergence(mu, logvar).mean()
+    print(f"{name:22}{bound:8.2f}{price:8.2f}{kept / len(held_out):12.0%}")
 
 model = texts["annealing + dropout"][0]
 print("\nFrom the prior:")
-print(*model.write(torch.randn(6, 2, generator=torch.Generator().manual_seed(8)).to(DEVICE)), sep="\n")
+z = torch.randn(6, 2, generator=torch.Generator().manual_seed(8)).to(DEVICE)
+print(*model.write(z), sep="\n")
 
 # %% [markdown]
 # From one sentence to another: each line is a code on the straight way between the two. It does not pass through
@@ -1288,10 +1348,9 @@ codes = embed(model.encode, vocabulary.encode(ends).to(DEVICE))
 print(*dict.fromkeys(model.write(interpolate_latents(codes[0], codes[1], 50))), sep="\n")
 
 # %% tags=["hands-on"]
-plots.scatter(
-    {name: embed(texts[name][0].encode, tokens).cpu() for name in ("plain", "annealing + dropout")},
-    [language.topic[sentence] for sentence in held_out],
-)
+compared = ("plain", "annealing + dropout")
+maps = {name: embed(texts[name][0].encode, tokens).cpu() for name in compared}
+plots.scatter(maps, [language.topic[sentence] for sentence in held_out])
 
 # %% [markdown] question="posterior_collapse" points=4
 # ### Question · Posterior collapse

@@ -49,7 +49,7 @@ class LocalEngine:
         self._connection, theirs = Pipe()
         run = f"from autograder.engines.warm import main; main({theirs.fileno()})"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", run],
+            [sys.executable, "-P", "-c", run],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

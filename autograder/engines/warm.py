@@ -23,7 +23,13 @@ import traceback
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from autograder.course import Course
+from autograder.errors import CourseError
+
+if TYPE_CHECKING:
+    from autograder.properties.suite import Suite
 
 GRACE_SECONDS = 60.0  # beyond a submission's own limit, for the trusted side's work
 
@@ -43,7 +49,6 @@ class WarmParent:
     """Forks runners and passes on what they find."""
 
     def __init__(self, connection: Connection, config: dict[str, Any]) -> None:
-        from autograder.course import Course
         from autograder.properties.suite import load_suite
         from autograder.sandbox import Sandbox, warmup
 
@@ -58,7 +63,7 @@ class WarmParent:
             meanwhile=warmup.import_torch,
         )
         self.suite = load_suite(self.assignment)
-        _warm_up_pytest(self.suite)
+        _rehearse(self.suite)
         self.connection = connection
         self.runners: dict[int, Runner] = {}
         warmup.settle()
@@ -151,13 +156,25 @@ class WarmParent:
         self.sandbox.close()
 
 
-def _warm_up_pytest(suite: Any) -> None:
-    """Collect the suite once: pytest's and Hypothesis's own lazy imports happen here, not in every runner."""
-    import pytest
+def _rehearse(suite: Suite) -> None:
+    """Question the reference once: what pytest, Hypothesis and torch find out only once, they find out here.
 
-    from autograder.properties.plugin import pytest_arguments
+    Raises:
+        CourseError: the reference itself does not earn everything. Then no submission can be graded fairly.
+    """
+    from autograder.properties.plugin import examine
 
-    pytest.main([*pytest_arguments(suite), "--collect-only"])
+    course = suite.assignment.course
+    examination = examine(
+        suite, suite.reference, limits=course.limits, examples=course.policy.examples, seed=course.seed
+    )
+    for result in examination.exercise_results():
+        for item in result.properties:
+            if item.outcome != "passed":
+                raise CourseError(
+                    f"the reference of {suite.assignment.slug} fails {result.name}.{item.name}: {item.message}; "
+                    "mend the property or the reference before grading"
+                )
 
 
 def main(descriptor: int) -> None:
@@ -165,8 +182,7 @@ def main(descriptor: int) -> None:
     connection = Connection(descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which closes the pipe
     config = json.loads(connection.recv_bytes())
-    sys.path.insert(0, config["root"])
-    from autograder.errors import CourseError
+    sys.path.append(config["root"])  # last: nothing in the course's folder takes the place of an installed package
     from autograder.sandbox import SandboxError
 
     try:

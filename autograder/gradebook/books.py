@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,19 +34,25 @@ def clear(gradebook: Gradebook, assignment: Assignment, student: str) -> None:
     except MissingEntry:
         return
     notebook.late_submission_penalty = None
-    for grade in notebook.grades:
-        grade.auto_score = None
-        grade.needs_manual_grade = True
-    for comment in notebook.comments:
-        comment.auto_comment = None
+    grades = gradebook.db.query(GradeRow).filter(GradeRow.notebook_id == notebook.id)
+    grades.update({"auto_score": None, "needs_manual_grade": True})
+    gradebook.db.query(Comment).filter(Comment.notebook_id == notebook.id).update({"auto_comment": None})
     gradebook.db.commit()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the autograder says of one grade cell; a score of None asks for a person's."""
+
+    points: float
+    score: float | None
 
 
 def save(
     gradebook: Gradebook,
     assignment: Assignment,
     student: str,
-    scores: Mapping[str, float | None],
+    results: Mapping[str, Result],
     comments: Mapping[str, str | None],
 ) -> None:
     """Write what the autograder says of a submission, all of it or nothing.
@@ -54,33 +61,36 @@ def save(
         gradebook: where to.
         assignment: what was answered.
         student: who answered.
-        scores: by grade cell; None for what a person has to grade.
+        results: by grade cell.
         comments: by solution cell.
 
     Raises:
-        CourseError: the gradebook expects other cells.
+        CourseError: the gradebook was made for other cells, or other points.
     """
     notebook = gradebook.find_submission_notebook(assignment.slug, assignment.slug, student)
     cells = _cells(gradebook, notebook)
-    if odd := sorted(cells.keys() ^ scores.keys()):
+    expected = {name: cell.max_score for name, (_, cell) in cells.items()}
+    graded = {name: result.points for name, result in results.items()}
+    if odd := sorted(name for name in expected.keys() | graded.keys() if expected.get(name) != graded.get(name)):
         raise CourseError(
-            f"{', '.join(odd)}: the gradebook was made for other exercises than {assignment.starter_path.name} has now; "
-            f"run `course release {assignment.slug}` again"
+            f"{', '.join(odd)}: the gradebook was made for other exercises or points than "
+            f"{assignment.starter_path.name} has now; run `course release {assignment.slug}` again"
         )
     for name, (grade, _) in cells.items():
-        grade.auto_score = scores[name]
+        grade.auto_score = results[name].score
         # As in nbgrader: a score that a person gave stands, but may have to be thought over.
-        grade.needs_manual_grade = scores[name] is None or grade.manual_score is not None
-    for comment in gradebook.db.query(Comment).filter(Comment.notebook_id == notebook.id):
-        comment.auto_comment = comments.get(comment.name)
-    _reckon_lateness(gradebook, assignment, student, notebook)
+        grade.needs_manual_grade = grade.auto_score is None or grade.manual_score is not None
+    query = gradebook.db.query(Comment, SolutionCell.name).join(SolutionCell, Comment.cell_id == SolutionCell.id)
+    for comment, name in query.filter(Comment.notebook_id == notebook.id):
+        comment.auto_comment = comments.get(name)
+    _reckon_lateness(assignment, student, notebook, cells)
     gradebook.db.commit()
 
 
 def refresh_penalty(gradebook: Gradebook, assignment: Assignment, student: str) -> None:
     """Work out what lateness costs now: written answers are graded, and extensions granted, after autograding."""
     notebook = gradebook.find_submission_notebook(assignment.slug, assignment.slug, student)
-    _reckon_lateness(gradebook, assignment, student, notebook)
+    _reckon_lateness(assignment, student, notebook, _cells(gradebook, notebook))
     gradebook.db.commit()
 
 
@@ -119,18 +129,21 @@ def penalties(gradebook: Gradebook, assignment: Assignment) -> dict[str, float]:
     return {who: off or 0.0 for who, off in query.filter(AssignmentRow.name == assignment.slug)}
 
 
-def _cells(gradebook: Gradebook, notebook: SubmittedNotebook) -> dict[str, tuple[GradeRow, GradeCell]]:
+Cells = dict[str, tuple[GradeRow, GradeCell]]
+
+
+def _cells(gradebook: Gradebook, notebook: SubmittedNotebook) -> Cells:
     query = gradebook.db.query(GradeRow, GradeCell).join(GradeCell, GradeRow.cell_id == GradeCell.id)
     return {cell.name: (grade, cell) for grade, cell in query.filter(GradeRow.notebook_id == notebook.id)}
 
 
-def _reckon_lateness(gradebook: Gradebook, assignment: Assignment, student: str, notebook: SubmittedNotebook) -> None:
+def _reckon_lateness(assignment: Assignment, student: str, notebook: SubmittedNotebook, cells: Cells) -> None:
     """By the due date of `course.toml`, the time of arrival on the ledger, and the extension that nbgrader has."""
     submission = notebook.assignment
     submission.assignment.duedate = _naive_utc(assignment.due)
     submission.timestamp = _naive_utc(intake.original(assignment, student)[1].received)
     points = score = 0.0
-    for grade, cell in _cells(gradebook, notebook).values():
+    for grade, cell in cells.values():
         given = grade.auto_score if grade.manual_score is None else grade.manual_score
         score += (given or 0.0) + (grade.extra_credit or 0.0)
         points += cell.max_score

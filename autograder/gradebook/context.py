@@ -20,11 +20,11 @@ _read: dict[tuple[Path, str], tuple[Stamp, Assignment]] = {}
 class CourseContext(Configurable):
     """Anything that nbgrader makes for us and that has to know the course; `settings` says where the course is."""
 
-    root = Unicode(help="The folder of course.toml").tag(config=True)
+    course_root = Unicode(help="The folder of course.toml").tag(config=True)
 
     def assignment(self, slug: str) -> Assignment:
         """The assignment of that name, as its files are now."""
-        return current(Path(self.root), slug)
+        return current(Path(self.course_root), slug)
 
 
 def current(root: Path, slug: str) -> Assignment:

@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from nbgrader.exchange import ExchangeError
 from nbgrader.exchange.default import ExchangeCollect
 
 from autograder.errors import CourseError
@@ -31,12 +32,22 @@ class Collect(CourseContext, ExchangeCollect):
     the time of the last change that the system itself keeps: to change anything, a date too, moves it to now.
     """
 
+    def _path_to_record(self, path: str) -> dict[str, Any]:
+        """Anyone may put a folder into the inbox, under any name; nbgrader would give up at one that it cannot read."""
+        try:
+            return super()._path_to_record(path)
+        except (ExchangeError, ValueError, OverflowError):
+            self.log.error("%s is named as no submission is, and was passed over", path)
+            return {"username": "", "filename": Path(path).name, "timestamp": datetime.min}
+
     def copy_files(self) -> None:
         """Take in each student's newest submission. One that cannot be read is reported, and the others go on."""
         assignment = self.assignment(self.coursedir.assignment_id)
         self.collected: list[Collected] = []
         for record in sorted(self.src_records, key=lambda record: record["username"]):
             student, folder = record["username"], Path(self.inbound_path) / record["filename"]
+            if not student:
+                continue
             if not self.update and assignment.submission_directory(student).exists():
                 self.collected.append(Collected(student, "unchanged"))
                 continue

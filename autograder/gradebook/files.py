@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from autograder.errors import CourseError
+from autograder.text import printable
 
 MEGABYTE = 2**20
 LARGEST_FILE = 256 * MEGABYTE
@@ -63,7 +64,9 @@ def copy_tree(source: Path, destination: Path, top: Collection[str] | None = Non
                     digest.update(f"{content} {os.fsencode(below / name)!r}\n".encode())
             except (OSError, CourseError) as error:
                 why = error if isinstance(error, CourseError) else "is a link, or cannot be read"
-                left_out.append(f"{shown(below / name)} {why}, and was not taken: hand in the file itself.")
+                left_out.append(
+                    f"{printable(str(below / name), 80)} {why}, and was not taken: hand in the file itself."
+                )
     return Copied(digest.hexdigest(), left_out)
 
 
@@ -174,9 +177,3 @@ def _copy(file: BinaryIO, target: Path) -> str:
             digest.update(chunk)
             left -= len(chunk)
     return digest.hexdigest()
-
-
-def shown(path: Path | str) -> str:
-    """A stranger's file name, fit for a sentence."""
-    text = str(path).encode("utf-8", "replace").decode()
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -81,10 +81,12 @@ def receive(assignment: Assignment, student: str, folder: Path, *, received: dat
         origin: where it came from, for the record.
 
     Raises:
-        CourseError: the student's name will not do.
+        CourseError: the student's name will not do, or there is no such folder.
         OSError: the folder cannot be read.
     """
     check_name(student)
+    if not _is_folder(folder):
+        raise CourseError(f"{folder} is no folder")
     with _alone(assignment):
         arrival = Arrival(received=received.astimezone(UTC) if received else None, origin=origin)
         outcome = _take(assignment, student, folder, arrival)
@@ -147,10 +149,10 @@ def _last(folder: Path, known: Ledger) -> int:
 
 
 def _put_there_by_hand(assignment: Assignment, folder: Path, known: Ledger) -> list[str] | None:
-    """Files that make a new submission; None if there is no new one."""
+    """Files that make a new submission; None if there is no new one. Hidden files are never a person's work."""
     last = _last(folder, known)
     originals = {f"{ORIGINAL}{number}" for number in range(1, last + 1)}
-    rest = {path.name for path in folder.iterdir()} - originals - JUNK
+    rest = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - originals - JUNK
     ours = {TIMESTAMP, SECRET}
     notebook = folder / f"{assignment.slug}.ipynb"
     if _is_file(notebook) and _digest(notebook.read_bytes()) in known.wrote:

@@ -55,7 +55,11 @@ class ApplyVerdict(Preprocessor):
         verdict = verdict_for(assignment, submission)
         if verdict.failure:
             raise CourseError(f"{assignment.slug} of {student} could not be graded: {verdict.failure}")
-        cells = {cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if is_grade(cell)}
+        cells = {
+            cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if is_grade(cell) and cell.cell_type == "code"
+        }
+        if cells.keys() != {CHECK + result.name for result in verdict.exercises}:
+            raise CourseError(f"{assignment.starter_path.name} changed while it was graded; run the command again")
         for result in verdict.exercises:
             cells[CHECK + result.name].outputs = _outputs(result)
         _, arrival = intake.original(assignment, student)
@@ -79,19 +83,22 @@ class SaveScores(Preprocessor):
 
     def work(self, nb: NotebookNode, resources: Resources, assignment: Assignment, student: str) -> None:
         """Write to the gradebook."""
-        scores: dict[str, float | None] = {}
+        results: dict[str, books.Result] = {}
         comments: dict[str, str | None] = {}
         for cell in filter(is_grade, nb.cells):
             name = cell.metadata.nbgrader.grade_id
+            points = float(cell.metadata.nbgrader.points)
             if cell.cell_type == "code":
-                scores[name], _ = determine_grade(cell, self.log)
+                score, _ = determine_grade(cell, self.log)
+                results[name] = books.Result(points, score)
                 result = revealed(exercise.shown_by(cell), assignment.course.policy.reveal)
                 comments[name.removeprefix(CHECK)] = exercise.to_text(result) or None
             else:
                 unanswered = name in nb.metadata[NOTES]["unanswered"]
-                scores[name], comments[name] = (0.0, "No answer.") if unanswered else (None, None)
+                results[name] = books.Result(points, 0.0 if unanswered else None)
+                comments[name] = "No answer." if unanswered else None
         with Gradebook(resources["nbgrader"]["db_url"], assignment.course.id) as gradebook:
-            books.save(gradebook, assignment, student, scores, comments)
+            books.save(gradebook, assignment, student, results, comments)
 
 
 def _outputs(result: ExerciseResult) -> list[NotebookNode]:

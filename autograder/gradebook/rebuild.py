@@ -8,8 +8,10 @@ is text, in cells that this module makes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
@@ -37,7 +39,7 @@ class Plain:
 
 def rebuild(assignment: Assignment, submission: Submission) -> NotebookNode:
     """The released notebook as the student left it, made anew from text."""
-    notebook = build_notebook(assignment)
+    notebook = deepcopy(_released(assignment))
     released = [
         cell.metadata.get("nbgrader", {}).get("grade_id") or Plain(cell.cell_type, cell.source.strip())
         for cell in notebook.cells
@@ -58,6 +60,11 @@ def rebuild(assignment: Assignment, submission: Submission) -> NotebookNode:
             cells += [_cell(item, k + n) for n, item in enumerate(theirs[k:m]) if isinstance(item, Plain)]
     notebook.cells = cells
     return notebook
+
+
+@lru_cache(maxsize=32)
+def _released(assignment: Assignment) -> NotebookNode:
+    return build_notebook(assignment)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def settings(course: Course) -> Config:
     """What stock nbgrader has to know of a course."""
     _let_commands_be_found()
     c = Config()
-    c.CourseContext.root = str(course.root)
+    c.CourseContext.course_root = str(course.root)
 
     c.CourseDirectory.root = str(course.root)
     c.CourseDirectory.course_id = course.id

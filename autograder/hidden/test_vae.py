@@ -17,13 +17,23 @@ from autograder.properties.distributions import (
     BernoulliModel,
     DiagonalGaussian,
     LinearGaussianModel,
-    Parallel,
-    affine_encoder,
     bernoulli_models,
     diagonal_gaussians,
     linear_gaussian_models,
-    redraw,
     standard_normal_nodes,
+)
+from autograder.properties.networks import (
+    SAME_SIGN,
+    XOR,
+    Parallel,
+    affine_encoder,
+    assert_learns,
+    assert_not_affine,
+    assert_parameters_matter,
+    assert_rows_apart,
+    assert_spread,
+    assert_state_is_complete,
+    redraw,
 )
 from coursekit.data import load_digits
 from coursekit.properties import (
@@ -31,7 +41,6 @@ from coursekit.properties import (
     assert_between,
     assert_close,
     assert_depends,
-    assert_finite,
     assert_independent,
     assert_shape,
     describe,
@@ -46,15 +55,12 @@ from coursekit.properties import (
 from solutions import vae as reference
 
 DIGITS = load_digits("bundled").train[:96]
-PIECES: dict[
-    str, Callable
-] = {  # what a function that builds on earlier exercises is given instead of the student's own
+# What a function that builds on earlier exercises is given, so that a mistake in those costs once.
+PIECES: dict[str, Callable] = {
     "sample": reference.reparameterize,
     "kl": reference.kl_divergence,
     "log_likelihood": reference.bernoulli_log_likelihood,
 }
-XOR = torch.tensor([[-2.0, -2.0], [-2.0, 2.0], [2.0, -2.0], [2.0, 2.0]])
-SIGN = torch.tensor([[3.0], [-3.0], [-3.0], [3.0]])
 
 
 def images(data: int, count: int = 2) -> st.SearchStrategy[Tensor]:
@@ -65,44 +71,6 @@ def images(data: int, count: int = 2) -> st.SearchStrategy[Tensor]:
 def nonzero(tensor: Tensor) -> Tensor:
     """The same with 1 in place of 0, ready to be differentiated with respect to."""
     return tensor.masked_fill(tensor == 0, 1).requires_grad_()
-
-
-def assert_rows_apart(function: Callable[..., Tensor], *batches: Tensor, what: str = "the result") -> None:
-    """Check that the first row of a result depends on the first rows of the arguments alone."""
-    others = [batch[1:].detach().clone().requires_grad_() for batch in batches]
-    result = function(*[torch.cat([batch[:1], rest]) for batch, rest in zip(batches, others, strict=True)])
-    if not isinstance(result, Tensor) or result.shape[:1] != batches[0].shape[:1]:
-        fail(f"{what} should have a row for each of {len(batches[0])} data points, but it is {describe(result)}.")
-    for rest in others:
-        assert_independent(result[0], rest, what=f"row 0 of {what}", of_what="the other rows of the batch")
-
-
-def assert_learns(module: nn.Module, loss: Callable[[nn.Module], Tensor], hint: str) -> None:
-    """Check that Adam brings a loss that starts near 1, and that no affine map brings below 1, to a fifth of that."""
-    module.eval()
-    if not list(module.parameters()):
-        fail("The network has no parameters: there is nothing that training could change.")
-    optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
-    for _ in range(150):
-        value = loss(module)
-        if value.item() < 0.2:
-            return
-        if not value.requires_grad:
-            fail("The network's output does not depend on its parameters: no gradient reaches them.")
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-    fail(f"After 150 steps the mean squared error is still {value.item():.2f} of what a constant would leave.", hint)
-
-
-def assert_parameters_matter(output: Tensor, module: nn.Module, what: str) -> None:
-    """Check that gradients flow from `output` to some of a module's parameters."""
-    parameters = list(module.parameters())
-    if not parameters:
-        fail("The network has no parameters: there is nothing that training could change.")
-    gradients = torch.autograd.grad(output.sum(), parameters, allow_unused=True, retain_graph=True)
-    if not any(gradient is not None and gradient.any() for gradient in gradients):
-        fail(f"{what} depends on no parameter of the network.")
 
 
 # ---- the two networks
@@ -127,15 +95,15 @@ class TestDecoder:
         z = torch.randn(4, 2, generator=generator, requires_grad=True)
         logits = decoder.eval()(z)
         assert_depends(logits, z, what="the decoder's output", on_what="the code")
-        assert_parameters_matter(logits, decoder, "The decoder's output")
+        assert_parameters_matter(logits, decoder, what="the decoder's output")
 
     @weight(3)
     def test_learns_what_no_affine_map_can(self, student: Any) -> None:
         """It can learn: Adam fits its logits to 3 where two latent variables have the same sign, and to −3 elsewhere."""
         assert_learns(
             student.Decoder(2, 32, 1),
-            lambda decoder: (decoder(XOR) - SIGN).square().mean() / 9,
-            "A hidden layer needs a nonlinearity after it, and the last layer none: logits may be any real number.",
+            lambda decoder: (decoder(XOR) - SAME_SIGN).square().mean() / 9,
+            hint="a hidden layer needs a nonlinearity after it, and the last layer none: logits may be any real number.",
         )
 
     @given(generator=generators())
@@ -145,7 +113,7 @@ class TestDecoder:
         decoder = student.Decoder(3, 32, 32)
         redraw(decoder, generator)
         logits = decoder.eval()(torch.randn(16, 3, generator=generator))
-        assert_spread(logits, "a logit")
+        assert_spread(logits, what="a logit")
 
     @given(generator=generators())
     @settings(max_examples=2)
@@ -193,7 +161,7 @@ class TestEncoder:
         x = torch.randn(4, 6, generator=generator, requires_grad=True)
         mu, _ = encode(encoder.eval(), x)
         assert_depends(mu, x, what="mu", on_what="the image")
-        assert_parameters_matter(mu, encoder, "mu")
+        assert_parameters_matter(mu, encoder, what="mu")
 
     @given(generator=generators())
     @settings(max_examples=3)
@@ -204,22 +172,22 @@ class TestEncoder:
         x = torch.randn(4, 6, generator=generator, requires_grad=True)
         mu, logvar = encode(encoder.eval(), x)
         assert_depends(logvar, x, what="logvar", on_what="the image")
-        assert_parameters_matter(logvar, encoder, "logvar")
+        assert_parameters_matter(logvar, encoder, what="logvar")
         if (mu - logvar).abs().max() < 1e-3:
             fail("mu and logvar are the same numbers. Each needs a last layer of its own.")
 
     @weight(3)
     def test_learns_what_no_affine_map_can(self, student: Any) -> None:
-        """It can learn: Adam fits mu to 3 where two pixels have the same sign and to −3 elsewhere, and logvar to the opposite."""
+        """It can learn: Adam fits mu to 3 where two pixels have the same sign and to −3 elsewhere, logvar to the opposite."""
 
         def loss(encoder: nn.Module) -> Tensor:
             mu, logvar = encode(encoder, XOR)
-            return ((mu - SIGN).square().mean() + (logvar + SIGN).square().mean()) / 18
+            return ((mu - SAME_SIGN).square().mean() + (logvar + SAME_SIGN).square().mean()) / 18
 
         assert_learns(
             student.Encoder(2, 32, 1),
             loss,
-            "A hidden layer needs a nonlinearity after it; mu and logvar need a last layer each, with none after it.",
+            hint="a hidden layer needs a nonlinearity after it; mu and logvar need a last layer each, with none after it.",
         )
 
     @given(generator=generators())
@@ -229,8 +197,8 @@ class TestEncoder:
         encoder = student.Encoder(3, 32, 32)
         redraw(encoder, generator)
         mu, logvar = encode(encoder.eval(), torch.randn(16, 3, generator=generator))
-        assert_spread(mu, "a mean")
-        assert_spread(logvar, "a log-variance")
+        assert_spread(mu, what="a mean")
+        assert_spread(logvar, what="a log-variance")
 
     @given(generator=generators())
     @settings(max_examples=2)
@@ -269,42 +237,13 @@ def encode(encoder: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     return pair[0], pair[1]
 
 
-def assert_spread(values: Tensor, what: str) -> None:
-    """Check that values are finite and reach beyond 1 on both sides of 0."""
-    assert_finite(values, what=what)
-    low, high = values.min().item(), values.max().item()
-    if low > -1 or high < 1:
-        fail(
-            f"Of {values.numel()} values from a network with large random weights, none is {'below −1' if low > -1 else 'above 1'}:"
-            f" they lie between {low:.3g} and {high:.3g}, but {what} may be any real number.",
-            "Is there an activation after the last layer?",
-        )
-
-
-def assert_not_affine(function: Callable[[Tensor], Tensor], ends: Tensor) -> None:
-    """Check that the image of the middle of two points is not the middle of their images."""
-    first, last, middle = function(torch.cat([ends, ends.mean(0, keepdim=True)]))
-    if not (middle - (first + last) / 2).abs().max() > 1e-3 * (first - last).abs().max():
-        fail("The output halfway between two inputs is exactly halfway between their outputs: the network is affine.")
-
-
-def assert_state_is_complete(first: nn.Module, second: nn.Module, call: Callable[[Any], Tensor]) -> None:
-    """Check that two modules of the same class do the same once one has loaded the other's state_dict."""
-    second.load_state_dict(first.state_dict())
-    with torch.no_grad():
-        expected, received = call(first.eval()), call(second.eval())
-    hint = "a plain Python list hides layers from torch, and layers made in forward are new each time."
-    assert_close(received, expected, tolerance=1e-4, what="the output of the second network", hint=hint)
-
-
 # ---- the pieces of the bound
 
 
 @exercise(
     "bernoulli_log_likelihood",
     contract=arguments(
-        reference.bernoulli_log_likelihood,
-        x=lambda dims: tensors((dims["batch"], dims["data"]), low=0, high=1),
+        reference.bernoulli_log_likelihood, x=lambda dims: tensors((dims["batch"], dims["data"]), low=0, high=1)
     ),
 )
 class TestBernoulliLogLikelihood:
@@ -357,7 +296,7 @@ class TestBernoulliLogLikelihood:
     @given(sign=tensors((3, 2), dtype=torch.int64, low=0, high=1), x=images(2, 3), size=st.sampled_from([200.0, 1e4]))
     @settings(max_examples=8)
     def test_survives_large_logits(self, student: Any, sign: Tensor, x: Tensor, size: float) -> None:
-        """At logits of ±200 and ±10⁴ each wrong pixel costs just that many nats, each right one nothing; gradients stay finite."""
+        """At logits of ±200 and ±10⁴ each wrong pixel costs that many nats, each right one nothing; gradients stay finite."""
         logits = (size * (2.0 * sign - 1)).requires_grad_()
         log_p = student.bernoulli_log_likelihood(logits, x)
         assert_close(log_p, -size * (sign != x).sum(1).float(), what="the log-likelihood", sizes={"data": 2})
@@ -550,7 +489,7 @@ class TestElbo:
     def test_gradients_reach_the_encoder(
         self, student: Any, model: BernoulliModel, x: Tensor, generator: torch.Generator
     ) -> None:
-        """Its gradient with respect to the encoder's weights is that of the integral: it flows through the sample and the KL."""
+        """Its gradient for the encoder's weights is that of the integral: it flows through the sample and through the KL."""
         encoder = affine_encoder(4, 1, generator)
         expected = torch.autograd.grad(model.bound(x, *encoder(x)).sum(), list(encoder.parameters()))
         bound = mean_elbo(student, x, encoder, decoder_of(model)).sum()
@@ -566,7 +505,7 @@ class TestElbo:
     def test_is_tight_at_the_true_posterior(
         self, student: Any, model: LinearGaussianModel, generator: torch.Generator
     ) -> None:
-        """With a linear-Gaussian model, averaged over noise, it is log p(x) at the true posterior, and that much lower elsewhere as q differs."""
+        """In a linear-Gaussian model its mean is log p(x) at the true posterior, and KL(q ‖ p(z|x)) less elsewhere."""
         x = torch.randn(2, len(model.weight), generator=generator)
         posterior, other = model.encoder(), affine_encoder(len(model.weight), 1, generator)
         pieces = PIECES | {"log_likelihood": model.log_likelihood}
@@ -585,7 +524,10 @@ class TestElbo:
         """Each data point of a batch gets its own value, the others do not change it."""
         encoder, decoder = affine_encoder(4, 2, generator), nn.Linear(2, 4)
         x, noise = torch.rand(3, 4, generator=generator), torch.randn(3, 2, generator=generator)
-        bound = lambda x, noise: student.elbo(x, encoder, decoder, noise, **PIECES)  # noqa: E731
+
+        def bound(x: Tensor, noise: Tensor) -> Tensor:
+            return student.elbo(x, encoder, decoder, noise, **PIECES)
+
         assert_rows_apart(bound, x, noise, what="the bound")
 
 
@@ -720,7 +662,12 @@ class Recorder:
     """The pieces that `train_vae` is given, each taking notes: what came in each step, and what went out."""
 
     def __init__(self, **pieces: Callable) -> None:
-        self.pieces = {**PIECES, "loss": reference.beta_vae_loss, "weight": reference.kl_weight, **pieces}
+        self.pieces: dict[str, Callable] = {
+            **PIECES,
+            "loss": reference.beta_vae_loss,
+            "weight": reference.kl_weight,
+            **pieces,
+        }
         self.images: list[Tensor] = []
         self.noise: list[Tensor] = []
         self.betas: list[float] = []
@@ -782,10 +729,9 @@ class TestTrainVae:
         decoder = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 64))
         redraw(decoder, generator, scale=0.1)
         noise = torch.randn(len(DIGITS), 2, generator=generator)
-        bound = lambda: reference.elbo(DIGITS, encoder, decoder, noise).mean().item()  # noqa: E731
-        before = bound()
+        before = reference.elbo(DIGITS, encoder, decoder, noise).mean().item()
         Recorder().train(student, encoder, decoder, DIGITS, 1, epochs=4, batch_size=16, learning_rate=0.02)
-        after = bound()
+        after = reference.elbo(DIGITS, encoder, decoder, noise).mean().item()
         if not after > before + 5:
             fail(f"Before training the mean bound is {before:.1f} nats, after it {after:.1f}.")
 
@@ -793,7 +739,7 @@ class TestTrainVae:
     @given(seed=st.integers(0, 1000), beta=st.sampled_from([0.5, 2.0, 4.0]))
     @settings(max_examples=2)
     def test_takes_the_steps_of_adam(self, student: Any, seed: int, beta: float) -> None:
-        """With fresh noise in each step it ends with the weights, and returns the bounds, that Adam gives on these minibatches."""
+        """Each step draws fresh noise; the final weights, and the bounds returned, are those of Adam on these minibatches."""
         generator = torch.Generator().manual_seed(seed)
         encoder, decoder = small_networks(generator)
         twins = copy.deepcopy(encoder), copy.deepcopy(decoder)
@@ -873,7 +819,7 @@ class TestTrainVae:
     @given(offset=st.integers(-5, 5))
     @settings(max_examples=1)
     def test_returns_the_mean_bound_of_each_epoch(self, student: Any, offset: int) -> None:
-        """For each epoch it returns, and tells on_epoch, the mean over data points of log p(x|z) − KL, whatever β and warm-up."""
+        """It returns, and tells on_epoch, the mean over all data points of log p(x|z) − KL, whatever β and warm-up are."""
         encoder, decoder = small_networks(torch.Generator().manual_seed(0))
         record = Recorder(
             kl=lambda mu, logvar: 0 * mu.sum(1) + 2,
@@ -1046,7 +992,7 @@ class TestImportanceWeightedBound:
     @given(log_joint=st.tuples(sizes(2, 5), sizes(1, 3)).flatmap(tensors))
     @settings(max_examples=8)
     def test_exact_for_a_latent_with_few_states(self, student: Any, log_joint: Tensor) -> None:
-        """If z has K states, q is uniform and every state is sampled once, it is log p(x) exactly: the log of a sum over states."""
+        """If z has K states, q is uniform and each is sampled once, it is log p(x) exactly: the log of a sum over states."""
         states, batch = log_joint.shape
         evidence = [math.log(math.fsum(map(math.exp, column))) for column in log_joint.T.tolist()]
         bound = student.importance_weighted_bound(log_joint, torch.full_like(log_joint, -math.log(states)))
@@ -1092,7 +1038,10 @@ class TestImportanceWeightedBound:
     @settings(max_examples=4)
     def test_each_data_point_by_itself(self, student: Any, log_joint: Tensor, log_q: Tensor) -> None:
         """Each data point of a batch gets its own bound, the others do not change it."""
-        bound = lambda joint, q: student.importance_weighted_bound(joint.T, q.T)  # noqa: E731
+
+        def bound(*columns: Tensor) -> Tensor:
+            return student.importance_weighted_bound(*[column.T for column in columns])
+
         assert_rows_apart(bound, log_joint.T, log_q.T, what="the bound")
 
 
@@ -1157,22 +1106,18 @@ class TestAnomalyScore:
 # ---- a VAE for text
 
 
-UNIFORM = {"low": 0.0, "high": 0.875}  # draws from [0, 1)
+def draws(*shape: int) -> st.SearchStrategy[Tensor]:
+    """Draws from [0, 1), multiples of 1/8."""
+    return tensors(shape, low=0, high=7 / 8)
 
 
 @exercise(
     "word_dropout",
-    contract=arguments(
-        reference.word_dropout, uniform=lambda dims: tensors((dims["batch"], dims["length"]), **UNIFORM)
-    ),
+    contract=arguments(reference.word_dropout, uniform=lambda dims: draws(dims["batch"], dims["length"])),
 )
 class TestWordDropout:
     @required
-    @given(
-        tokens=tensors((3, 4), dtype=torch.int64, low=2, high=9),
-        uniform=tensors((3, 4), **UNIFORM),
-        unknown=st.integers(10, 12),
-    )
+    @given(tokens=tensors((3, 4), dtype=torch.int64, low=2, high=9), uniform=draws(3, 4), unknown=st.integers(10, 12))
     @settings(max_examples=6)
     def test_hides_some_words_and_keeps_others(
         self, student: Any, tokens: Tensor, uniform: Tensor, unknown: int
@@ -1189,7 +1134,7 @@ class TestWordDropout:
     @weight(3)
     @given(
         tokens=tensors((3, 5), dtype=torch.int64, low=0, high=5),
-        uniform=tensors((3, 5), **UNIFORM),
+        uniform=draws(3, 5),
         rate=st.integers(0, 8),
         unknown=st.integers(0, 6),
         protected=st.lists(st.integers(0, 5), unique=True, max_size=3),
@@ -1204,7 +1149,7 @@ class TestWordDropout:
         received = student.word_dropout(tokens, uniform, rate / 8, unknown=unknown, protected=tuple(protected))
         assert_close(received, torch.tensor(words).view(3, 5), what="the result")
 
-    @given(tokens=tensors((2, 4), dtype=torch.int64, low=1, high=5), uniform=tensors((2, 4), **UNIFORM))
+    @given(tokens=tensors((2, 4), dtype=torch.int64, low=1, high=5), uniform=draws(2, 4))
     @settings(max_examples=5)
     def test_rate_zero_and_rate_one(self, student: Any, tokens: Tensor, uniform: Tensor) -> None:
         """At rate 0 nothing is hidden, not even where `uniform` is 0; at rate 1 everything is."""
@@ -1222,7 +1167,7 @@ class TestWordDropout:
         expected = torch.tensor([[word if word == protected else 7 for word in row] for row in tokens.tolist()])
         assert_close(received, expected, what=f"the result with {protected} protected")
 
-    @given(tokens=tensors((2, 3), dtype=torch.int32, low=1, high=5), uniform=tensors((2, 3), **UNIFORM))
+    @given(tokens=tensors((2, 3), dtype=torch.int32, low=1, high=5), uniform=draws(2, 3))
     @settings(max_examples=4)
     def test_keeps_the_dtype(self, student: Any, tokens: Tensor, uniform: Tensor) -> None:
         """The result has the dtype of the tokens, here int32."""
@@ -1312,11 +1257,10 @@ class TestTextElbo:
         """Each sentence of a batch gets its own bound, the others do not change it."""
         logits, mu, logvar = (torch.randn(*size, generator=generator) for size in ((3, 4, 5), (3, 2), (3, 2)))
         tokens = torch.randint(1, 5, (3, 4), generator=generator)
-        bound = (
-            lambda *parts: student.text_elbo(  # noqa: E731
-                parts[0], tokens, *parts[1:], padding=0, kl=reference.kl_divergence
-            )
-        )
+
+        def bound(logits: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+            return student.text_elbo(logits, tokens, mu, logvar, padding=0, kl=reference.kl_divergence)
+
         assert_rows_apart(bound, logits, mu, logvar, what="the bound")
 
 

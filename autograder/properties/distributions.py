@@ -16,6 +16,7 @@ from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 
+from autograder.properties.networks import Parallel
 from coursekit.properties import sizes, tensors
 
 
@@ -120,28 +121,6 @@ class LinearGaussianModel:
             logvar.weight.zero_()
             logvar.bias.fill_(math.log(variance))
         return Parallel(mu, logvar)
-
-
-class Parallel(nn.Sequential):
-    """Modules side by side: all are given the same input, and the result is the tuple of theirs."""
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What each module makes of `x`."""
-        return tuple(module(x) for module in self)
-
-
-def affine_encoder(data_dim: int, latent_dim: int, generator: torch.Generator) -> Parallel:
-    """An encoder whose mu and logvar are affine in the data, with weights of moderate size."""
-    encoder = Parallel(nn.Linear(data_dim, latent_dim), nn.Linear(data_dim, latent_dim))
-    redraw(encoder, generator, scale=0.3)
-    return encoder
-
-
-def redraw(module: nn.Module, generator: torch.Generator, scale: float = 1.0) -> None:
-    """Draw every parameter anew from N(0, scale²), so that nothing hangs on how the module initialises them."""
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
 
 
 def diagonal_gaussians(

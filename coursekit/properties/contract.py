@@ -7,6 +7,7 @@ signature. The grammar of the names is jaxtyping's: https://docs.kidger.site/jax
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import operator
 import types
@@ -60,6 +61,7 @@ class Dim:
         return int(sizes[self.name]) if self.name else None
 
 
+@functools.cache
 def parse(dim_str: str) -> tuple[Dim, ...]:
     """The words of a shape.
 
@@ -220,7 +222,7 @@ def _union_conforms(value: Any, options: tuple[Any, ...], sizes: Sizes, what: st
 
 
 def _tuple_conforms(value: Any, inside: tuple[Any, ...], sizes: Sizes, what: str) -> str | None:
-    if not isinstance(value, tuple):
+    if not isinstance(value, tuple | list):  # a list unpacks as well: no correct answer should fail for it
         return f"{what} should be a tuple, but it is {describe_kind(value)}"
     if len(inside) == 2 and inside[1] is ...:
         inside = inside[:1] * len(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,11 +15,16 @@ MOST_ELEMENTS = 24  # a larger tensor is described, not printed
 FEWEST_REPEATED = 4  # elements of a constant tensor that is not printed either
 MOST_ITEMS = 8
 MOST_CHARACTERS = 160
+MOST_DEPTH = 5
+UNPRINTABLE = re.compile(r"bit.*|float4.*|u?int[1-7]")  # dtypes that torch stores but cannot print
 UNSAID_DTYPES = (torch.float32, torch.int64, torch.bool)  # what torch.tensor(...) makes of the printed values by itself
 
 
-def describe(value: Any) -> str:
-    """One line for `value`: small tensors with all their values, large ones as shape, dtype and range."""
+def describe(value: Any, depth: int = MOST_DEPTH) -> str:
+    """One line for `value`: small tensors with all their values, large ones as shape, dtype and range.
+
+    Whatever stands deeper than `depth` containers is left out; a container may hold itself.
+    """
     if isinstance(value, Tensor):
         return _tensor(value)
     if isinstance(value, np.ndarray):
@@ -31,15 +37,17 @@ def describe(value: Any) -> str:
         return _cut(repr(value))
     if isinstance(value, torch.Generator):
         return f"Generator(seed={value.initial_seed()})"
+    if not depth:
+        return "…"
     if isinstance(value, torch.distributions.Distribution):
-        return _distribution(value)
+        return _distribution(value, depth)
     if isinstance(value, nn.Module):
         return _module(value)
     if isinstance(value, list | tuple | set | frozenset | Mapping):
-        return _container(value)
+        return _container(value, depth)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name, ...) for field in dataclasses.fields(value)}
-        return f"{type(value).__name__}({_assignments(fields)})"
+        return f"{type(value).__name__}({_assignments(fields, depth)})"
     if callable(value) and isinstance(name := getattr(value, "__qualname__", None), str):
         return name
     return _cut(_repr(value))
@@ -90,6 +98,8 @@ def _tensor(value: Tensor) -> str:
     if value.device.type == "meta" or value.is_nested or value.numel() == 0:
         sizes = "of nested shape" if value.is_nested else f"of shape {shape(value.shape)}"
         return f"tensor {sizes}, {dtype}"
+    if UNPRINTABLE.fullmatch(dtype):
+        return f"tensor of shape {shape(value.shape)}, {dtype}"
     plain = value.detach().to_dense() if value.layout != torch.strided else value.detach()
     plain = plain.dequantize() if plain.is_quantized else plain
     plain = plain.resolve_conj().resolve_neg().cpu()
@@ -138,7 +148,7 @@ def nested(values: Any) -> str:
     return number(values) if isinstance(values, int | float | complex) else repr(values)
 
 
-def _distribution(value: torch.distributions.Distribution) -> str:
+def _distribution(value: torch.distributions.Distribution, depth: int) -> str:
     try:
         # A distribution stores one parametrisation; `probs` would otherwise be repeated as `logits`.
         given = {name: value.__dict__[name] for name in value.arg_constraints if name in value.__dict__}
@@ -146,7 +156,7 @@ def _distribution(value: torch.distributions.Distribution) -> str:
         given = {}
     if isinstance(value, torch.distributions.Independent):
         given = {"": value.base_dist, "reinterpreted_batch_ndims": value.reinterpreted_batch_ndims}
-    return f"{type(value).__name__}({_assignments(given)})"
+    return f"{type(value).__name__}({_assignments(given, depth)})"
 
 
 def _module(value: nn.Module) -> str:
@@ -157,16 +167,18 @@ def _module(value: nn.Module) -> str:
     return f"{type(value).__name__} with {plural(parameters, 'parameter')}"
 
 
-def _container(value: Any) -> str:
+def _container(value: Any, depth: int) -> str:
     if isinstance(value, Mapping):
-        items = [f"{describe(key)}: {describe(item)}" for key, item in list(value.items())[:MOST_ITEMS]]
+        items = [
+            f"{describe(key, depth - 1)}: {describe(item, depth - 1)}" for key, item in list(value.items())[:MOST_ITEMS]
+        ]
     else:
-        items = [describe(item) for item in list(value)[:MOST_ITEMS]]
+        items = [describe(item, depth - 1) for item in list(value)[:MOST_ITEMS]]
     if len(value) > MOST_ITEMS:
         items.append(f"… {len(value) - MOST_ITEMS} more")
     inside = ", ".join(items)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return f"{type(value).__name__}({_assignments(dict(zip(value._fields, value, strict=True)))})"
+        return f"{type(value).__name__}({_assignments(dict(zip(value._fields, value, strict=True)), depth)})"
     if isinstance(value, tuple):
         return f"({inside},)" if len(value) == 1 else f"({inside})"
     if isinstance(value, list):
@@ -176,8 +188,9 @@ def _container(value: Any) -> str:
     return f"{{{inside}}}"
 
 
-def _assignments(named: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={describe(item)}" if name else describe(item) for name, item in named.items())
+def _assignments(named: Mapping[str, Any], depth: int) -> str:
+    described = {name: describe(item, depth - 1) for name, item in named.items()}
+    return ", ".join(f"{name}={item}" if name else item for name, item in described.items())
 
 
 def _repr(value: Any) -> str:

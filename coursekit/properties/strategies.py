@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
-from coursekit.properties.contract import conforms, dims_of, is_tensor_annotation, parse, signature_hints
+from coursekit.properties.contract import Dim, conforms, dims_of, is_tensor_annotation, parse, signature_hints
 
 __all__ = ["arguments", "conforms", "dimensions", "generators", "sizes", "tensors"]
 
 SEEDS = 2**16 - 1
+_SEEDS = st.integers(0, SEEDS)
 # What is drawn for a family of dtypes: its first member here.
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (
     torch.float32, torch.float64, torch.int64, torch.bool, torch.uint8, torch.int32, torch.int16, torch.int8,
@@ -59,14 +60,15 @@ def tensors(
         raise ValueError(f"low={low} and high={high} are no range")
     if not (dtype.is_floating_point or dtype.is_complex) and math.ceil(low) > math.floor(high):
         raise ValueError(f"there is no integer between low={low} and high={high}")
-    shapes = shape if isinstance(shape, SearchStrategy) else st.just(shape)
+    return _drawn_tensors(shape, dtype, low, high, requires_grad)
 
-    @st.composite  # not builds or map, whose values Hypothesis shows as calls instead of tensors
-    def tensor(draw: st.DrawFn) -> Tensor:
-        sizes, seed = draw(shapes), draw(st.integers(0, SEEDS))
-        return _tensor(sizes, seed, dtype, low, high).requires_grad_(requires_grad)
 
-    return tensor()
+@st.composite  # not builds or map, whose values Hypothesis shows as calls instead of tensors
+def _drawn_tensors(
+    draw: st.DrawFn, shape: Any, dtype: torch.dtype, low: float, high: float, requires_grad: bool
+) -> Tensor:
+    sizes = draw(shape) if isinstance(shape, SearchStrategy) else shape
+    return _tensor(sizes, draw(_SEEDS), dtype, low, high).requires_grad_(requires_grad)
 
 
 def sizes(low: int = 1, high: int = 5) -> SearchStrategy[int]:
@@ -102,7 +104,7 @@ def dimensions(
 
 def generators() -> SearchStrategy[torch.Generator]:
     """Seeded generators on the CPU."""
-    return st.integers(0, SEEDS).map(lambda seed: torch.Generator().manual_seed(seed))
+    return _SEEDS.map(lambda seed: torch.Generator().manual_seed(seed))
 
 
 def arguments(function: Callable[..., Any], **overrides: Any) -> SearchStrategy[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -173,21 +175,23 @@ def arguments(function: Callable[..., Any], **overrides: Any) -> SearchStrategy[
     return calls()
 
 
+_SIMPLE: dict[Any, SearchStrategy[Any]] = {
+    int: st.integers(1, 5),
+    float: st.integers(1, 7).map(lambda eighths: eighths / 8),
+    bool: st.booleans(),
+    torch.Generator: generators(),
+    type(None): st.none(),
+    None: st.none(),
+}
+
+
 def _from_hint(hint: Any, bound: Mapping[str, Any]) -> SearchStrategy[Any] | None:
     """A strategy for an annotation, given the sizes of its names; None if there is none."""
     if is_tensor_annotation(hint):
         return _from_tensor_annotation(hint, bound)
-    simple = {
-        int: st.integers(1, 5),
-        float: st.integers(1, 7).map(lambda eighths: eighths / 8),
-        bool: st.booleans(),
-        torch.Generator: generators(),
-        type(None): st.none(),
-        None: st.none(),
-    }
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if origin is None:
-        return simple.get(hint) if isinstance(hint, type | None) else None
+        return _SIMPLE.get(hint) if isinstance(hint, type | None) else None
     if origin is Literal:
         return st.sampled_from(inside)
     if origin is Union or origin is types.UnionType:
@@ -214,17 +218,21 @@ def _from_tensor_annotation(hint: Any, bound: Mapping[str, Any]) -> SearchStrate
     dtype = next((dtype for name, dtype in DTYPES.items() if name in family), None)
     if dtype is None or hint.array_type not in (Tensor, np.ndarray):
         return None
-    words: list[SearchStrategy[tuple[int, ...]]] = []
-    for dim in parse(hint.dim_str):
-        if dim.variadic:
-            words.append(st.just(tuple(bound[dim.name])) if dim.name else _several_sizes())
-        else:
-            size = dim.evaluate(bound)
-            words.append(sizes().map(lambda drawn: (drawn,)) if size is None else st.just((size,)))
-    shape = st.tuples(*words).map(lambda parts: sum(parts, ()))
+    parts = [_part(dim, place, bound) for place, dim in enumerate(parse(hint.dim_str))]
+    shape: Any = sum(parts, ()) if all(isinstance(part, tuple) for part in parts) else None
+    if shape is None:
+        shape = st.tuples(*map(_strategy, parts)).map(lambda parts: sum(parts, ()))
     low = -3 if dtype.is_floating_point or dtype.is_complex else 0
     drawn = tensors(shape, dtype=dtype, low=low, high=3)
     return drawn.map(Tensor.numpy) if hint.array_type is np.ndarray else drawn
+
+
+def _part(dim: Dim, place: int, bound: Mapping[str, Any]) -> Any:
+    """The sizes that a word of a shape stands for, or a strategy of these."""
+    if dim.variadic:
+        return tuple(bound[dim.name]) if dim.name else _several_sizes()
+    size = dim.evaluate(bound)
+    return (size,) if size is not None else _sizes(1, 5, place).map(lambda drawn: (drawn,))
 
 
 def _sizes(low: int, high: int, place: int) -> SearchStrategy[int]:

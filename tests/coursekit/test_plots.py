@@ -8,6 +8,8 @@ import sys
 import matplotlib as mpl
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
 from coursekit import plots
@@ -25,8 +27,6 @@ def pixels(picture):
 
 def words(picture):
     """Everything that is written in a picture."""
-    from matplotlib.text import Text
-
     return {text.get_text() for text in picture.figure.findobj(Text)}
 
 
@@ -100,7 +100,7 @@ def test_strips_name_their_rows_and_columns():
 
 def test_names_of_strips_are_not_cut_off():
     picture = plots.strips({"a rather long name of a row": images(15)}, SIZE)
-    renderer = picture.figure.canvas.get_renderer()
+    renderer = FigureCanvasAgg(picture.figure).get_renderer()
     (name,) = [text for text in picture.figure.axes[0].texts if "rather" in text.get_text()]
     assert name.get_window_extent(renderer).x0 >= 0
 

@@ -165,14 +165,20 @@ def late(course, desk, days, **answers):
     receive(desk.assignment, "ada", folder, received=due + timedelta(days=days), origin="test")
 
 
-def test_a_gradebook_made_for_other_points_or_exercises_is_not_written_to(course, desk, oracle):
-    desk.hand_in("ada")
+@pytest.mark.parametrize("edits", [{'e="square"': 'e="cube"', "def square(": "def cube("}, {"points=2": "points=20"}])
+def test_a_gradebook_made_for_other_exercises_or_points_is_not_written_to(course, desk, oracle, edits):
+    desk.hand_in("ada", square="# square: 2\n    # cube: 2")
     starter = course.assignment("mini").starter_path
-    starter.write_text(starter.read_text().replace('exercise="square"', 'exercise="cube"').replace("square(", "cube("))
+    for old, new in edits.items():
+        starter.write_text(starter.read_text().replace(old, new, 1))
+    oracle.assignment = Course.load(course.root).assignment("mini")
     [recorded] = record(course, "mini", ["ada"])
-    assert "course release mini" in recorded.failure
+    assert "run `course release mini` again" in recorded.failure
+    assert points(course, "ada")["Shift"] is None
 
 
-def test_an_assignment_that_was_never_released_says_so(mini_course):
-    with pytest.raises(CourseError, match="course release mini"):
-        record(mini_course, "mini", [])
+def test_an_assignment_that_was_never_released_says_so(course):
+    with book(course) as gradebook:
+        gradebook.remove_assignment("mini")
+    with pytest.raises(CourseError, match="run `course release mini` first"):
+        record(course, "mini", [])

@@ -26,11 +26,10 @@ def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
 class Encoder(nn.Module):
     def __init__(self, data_dim: int, hidden_dim: int, latent_dim: int) -> None:
         super().__init__()
-        widths = [data_dim, hidden_dim, hidden_dim]
-        layers: list[nn.Module] = []
-        for width, next_width in zip(widths, widths[1:], strict=False):
-            layers += [nn.Linear(width, next_width), nn.GELU()]
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden_dim, 2 * latent_dim))
+        self.layers = nn.Sequential(
+            *(nn.Linear(data_dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, hidden_dim), nn.GELU()),
+            nn.Linear(hidden_dim, 2 * latent_dim),
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return self.layers(x).chunk(2, dim=-1)

@@ -78,6 +78,19 @@ def test_values_are_described_in_a_line(value, text):
     assert describe(value) == text
 
 
+def test_a_container_may_hold_itself():
+    value = [1]
+    value.append(value)
+    assert describe(value) == "[1, [1, [1, [1, [1, …]]]]]"
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.bits8, torch.int4, torch.uint1, torch.float8_e5m2, torch.bfloat16, torch.uint16]
+)
+def test_every_dtype_is_described(dtype):
+    assert str(dtype).removeprefix("torch.") in describe(torch.empty(3, dtype=dtype))
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

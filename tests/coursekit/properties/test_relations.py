@@ -64,6 +64,7 @@ def test_a_drawn_size_explains_a_factor_or_an_offset(actual, part):
 
 def test_without_drawn_sizes_the_dimensions_may_explain_it():
     assert "4 is the size of dimension 0" in said(EXPECTED * 4, EXPECTED, sizes={})
+    assert said(SQUARE * 2, SQUARE, sizes={}) == "Every value is 2.0 times what it should be."
 
 
 def test_equal_sizes_are_all_named():
