@@ -19,6 +19,9 @@ from autograder.syntax import Position, parses, plain_python
 from autograder.text import clean
 
 Kind = Literal["code", "text", "unreadable"]
+MOST_CELLS = 10_000
+_SAVE = "open it in Jupyter, save it and hand it in again"
+_TOO_MANY = f"has more than {MOST_CELLS} cells; leave out those that are no part of your work"
 
 
 @dataclass(frozen=True)
@@ -60,17 +63,19 @@ def notebook_cells(text: str) -> list[RawCell]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"is not valid JSON (line {error.lineno}: {error.msg})") from None
+        raise ValueError(f"is not valid JSON (line {error.lineno}: {error.msg}); {_SAVE}") from None
     except (RecursionError, ValueError):
-        raise ValueError("is nested too deeply for a notebook, or holds numbers of thousands of digits") from None
+        raise ValueError(f"is nested too deeply for a notebook, or holds endless numbers; {_SAVE}") from None
     if not isinstance(document, dict):
-        raise ValueError("is JSON, but no notebook")
+        raise ValueError(f"is JSON, but no notebook; {_SAVE}")
     sheets = [document]
     if "cells" not in document and isinstance(document.get("worksheets"), list):  # before version 4
         sheets = [sheet for sheet in document["worksheets"] if isinstance(sheet, dict)]
     lists = [sheet["cells"] for sheet in sheets if isinstance(sheet.get("cells"), list)]
     if not lists:
-        raise ValueError("is JSON, but no notebook")
+        raise ValueError(f"is JSON, but no notebook; {_SAVE}")
+    if sum(map(len, lists)) > MOST_CELLS:
+        raise ValueError(_TOO_MANY)
     return [_notebook_cell(number, cell) for number, cell in enumerate((cell for cells in lists for cell in cells), 1)]
 
 
@@ -102,9 +107,15 @@ _json = json.JSONDecoder()
 
 
 def script_cells(text: str) -> list[RawCell]:
-    """The cells of a Jupytext percent script; a script without markers is one cell."""
+    """The cells of a Jupytext percent script; a script without markers is one cell.
+
+    Raises:
+        ValueError: it has too many; the message goes on after the file's name.
+    """
     lines = clean(text).split("\n")
     markers = [(number, marker["header"] or "") for number, line in enumerate(lines) if (marker := _MARKER.match(line))]
+    if len(markers) > MOST_CELLS:
+        raise ValueError(_TOO_MANY)
     if not markers:
         return [RawCell(1, "code", "\n".join(lines).rstrip(), line=1)]
     headers = ["", *(header for _, header in markers)]  # what stands before the first marker is a cell too, number 0

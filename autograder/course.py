@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import os
 import secrets
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from datetime import datetime
@@ -235,14 +237,13 @@ class Course:
     def seed(self) -> bytes:
         """The course's secret: hidden inputs are drawn from it. Made at first use, readable by its owner alone."""
         path = self.root / "course.seed"
-        try:
-            text = path.read_text("ascii").strip()
-        except FileNotFoundError:
-            text = secrets.token_hex(32)
-            try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:  # another grader made it in this very moment
-                return bytes.fromhex(path.read_text("ascii").strip())
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text + "\n")
-        return hashlib.sha256(text.encode()).digest()
+        if not path.exists():
+            # Complete from the first moment that it is there: two graders may begin together.
+            with tempfile.NamedTemporaryFile(
+                "w", dir=self.root, prefix=".seed-"
+            ) as file:  # readable by its owner alone
+                file.write(secrets.token_hex(32) + "\n")
+                file.flush()
+                with contextlib.suppress(FileExistsError):
+                    os.link(file.name, path)
+        return hashlib.sha256(path.read_text("ascii").strip().encode()).digest()

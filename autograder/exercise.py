@@ -76,12 +76,13 @@ def definition(source: str, name: str) -> ast.FunctionDef | ast.ClassDef:
 
 
 def imported_modules(source: str) -> Iterable[str]:
-    """Dotted names of the modules that `source` imports anywhere, in order."""
+    """Dotted names that `source` imports anywhere, in order; some may be functions and classes of modules."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)  # a module, or something in one
 
 
 def read_starter(path: Path) -> Starter:

@@ -24,6 +24,8 @@ from autograder.syntax import (
 )
 from autograder.text import printable
 
+CODE_LIMIT = 500_000  # characters; parsing takes up to 500 times as much memory
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -48,7 +50,7 @@ class Released:
 
     stubs: Mapping[str, str | None]
     stub_cells: Mapping[str, str | None]
-    hands_on: frozenset[str | None]
+    hands_on: frozenset[str]
     imports: str
 
     @property
@@ -68,7 +70,7 @@ def released_with(assignment: Assignment) -> Released:
     return Released(
         stubs={exercise.name: fingerprint(definition(exercise.source, exercise.name)) for exercise in exercises},
         stub_cells={exercise.name: fingerprint(parse(exercise.source)) for exercise in exercises},
-        hands_on=frozenset(fingerprint(parse(source)) for source in hands_on),
+        hands_on=frozenset(filter(None, (fingerprint(parse(source)) for source in hands_on))),
         imports=given[0] if given else "",
     )
 
@@ -115,8 +117,10 @@ class Reading:
         defined = {name for code in codes for name in code.names}
         missing = [name for name in self._exercises if name not in defined]
         likely = re.compile(rf"^\s*(?:async\s+def|def|class)\s+(?:{'|'.join(missing)})\b", re.MULTILINE)
+        left = CODE_LIMIT
         for cell in raw if missing else []:
-            if cell.kind == "text" and likely.search(cell.source):
+            if cell.kind == "text" and len(cell.source) <= left and likely.search(cell.source):
+                left -= len(cell.source)
                 code = _Code.of(cell)
                 if names := [name for name in missing if name in code.names]:
                     codes = [*codes, code]
@@ -149,7 +153,8 @@ class Reading:
         answered: dict[str, RawCell] = {}
         for code in codes:
             name = next(iter(code.names), "")
-            untouched = len(code.names) == 1 and code.fingerprint == released.stub_cells.get(name)
+            stub = released.stub_cells.get(name)
+            untouched = stub is not None and len(code.names) == 1 and code.fingerprint == stub
             if untouched and name in answered:
                 self.notes.append(f"The stub of `{name}` stands after your answer and was left out.")
                 continue
@@ -160,17 +165,18 @@ class Reading:
 
     def _missing_imports(self, codes: list[_Code], released: Released) -> Iterator[Cell]:
         """The released cell of imports, for a submission that needs it and lost it."""
-        trees = [code.tree for code in codes if code.tree]
+        lost = released.imported.difference(*(code.names for code in codes))
+        trees = [code.tree for code in codes if code.tree] if lost else []
         read = {name for tree in trees for name in read_anywhere(tree)}
         bound = {name for tree in trees for name in bound_anywhere(tree)}
-        if missing := sorted(released.imported & read - bound):
+        if missing := sorted(lost & read - bound):
             names = ", ".join(f"`{name}`" for name in missing[:5])
             self.notes.append(f"Nothing imports {names}: the cell of imports that was handed out was run first.")
             yield Cell(released.imports)
 
     def _cell(self, code: _Code, released: Released) -> Cell:
         exercises = [name for name in code.names if name in self._exercises]
-        hands_on = code.raw.hands_on or (code.tree is not None and code.fingerprint in released.hands_on)
+        hands_on = code.raw.hands_on or (not exercises and code.fingerprint in released.hands_on)
         # An answer that is an assignment would be lost with the rest of a hands-on cell.
         assigned = any(not isinstance(code.names[name], (*DEFINITIONS, *IMPORTS)) for name in exercises)
         return Cell(code.source, next(iter(exercises), None), hands_on and not assigned, code.raw.number)

@@ -69,8 +69,9 @@ class VerdictStore:
         self._directory = assignment.course.verdicts_directory / assignment.slug
 
     def _path(self, submission: Submission) -> Path:
-        # Notes are about the file, not the code: the same code under a wrong name gets its own verdict.
-        about = [submission.digest, *submission.notes, submission.problem or "", self.suite, self.environment]
+        # Notes, and the numbers of cells, are about the file, not the code: they are told in the verdict, too.
+        numbers = ",".join(str(cell.number) for cell in submission.cells)
+        about = [submission.digest, numbers, *submission.notes, submission.problem or "", self.suite, self.environment]
         return self._directory / f"{hashlib.sha256(chr(0).join(about).encode()).hexdigest()[:40]}.json"
 
     def get(self, submission: Submission) -> Verdict | None:

@@ -15,12 +15,10 @@ from pathlib import Path
 from autograder.cells import RawCell, notebook_cells, script_cells
 from autograder.course import Assignment
 from autograder.errors import CourseError
-from autograder.reading import Cell, Reading, released_with
+from autograder.reading import CODE_LIMIT, Cell, Reading, released_with
 from autograder.syntax import definitions, fingerprint, parse, parses
 from autograder.text import Unreadable, decode, printable, read_bytes
 
-CODE_LIMIT = 2**20  # characters; parsing takes up to 500 times as much memory
-MOST_CELLS = 10_000
 MOST_NOTES = 20
 SUFFIXES = (".ipynb", ".py")
 ANSWER_PLACEHOLDER = "*Write your answer here.*"
@@ -178,11 +176,9 @@ def _raw_cells(path: Path) -> tuple[list[RawCell], str | None]:
         else:
             cells = script_cells(text) if len(text) <= CODE_LIMIT else [RawCell(1, "code", text)]
     except ValueError as error:
-        raise Unreadable(f"{error}; open it in Jupyter, save it and hand it in again") from None
-    if len(cells) > MOST_CELLS:
-        raise Unreadable(f"has more than {MOST_CELLS} cells; leave out those that are no part of your work")
+        raise Unreadable(str(error)) from None
     if sum(len(cell.source) for cell in cells if cell.kind == "code") > CODE_LIMIT:
-        raise Unreadable(f"holds more than {CODE_LIMIT >> 20} MB of code; keep large data out of the code")
+        raise Unreadable(f"holds more than {CODE_LIMIT // 1000} kB of code; keep large data out of the code")
     return cells, guess
 
 

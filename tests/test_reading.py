@@ -118,3 +118,9 @@ def test_lost_imports_are_put_back(read, mini_course):
 @pytest.mark.parametrize("imports", [IMPORTS, "# %%\nimport torch.nn as nn\n", "# %%\nfrom torch import nn\n"])
 def test_imports_of_ones_own_will_do(read, imports):
     assert read(imports + SHIFT).notes == []
+
+
+def test_no_end_of_markdown_is_searched_for_answers(read):
+    """A notebook may hold megabytes of text; parsing takes hundreds of times as much memory."""
+    text = "# def square(x): ...\n" * 30_000
+    assert read(f"# %% [markdown]\n{text}\n# %%\nx = 1\n").cells[0].exercise is None

@@ -73,6 +73,14 @@ def test_every_argument_is_described(assignment: Assignment, exercise: Exercise)
 
 
 @every_assignment
+def test_code_fits_a_notebook(assignment: Assignment):
+    """A cell is narrower than an editor: what goes beyond 100 columns has to be scrolled for."""
+    cells = [cell for cell in assignment.starter.notebook.cells if cell.cell_type == "code"]
+    lines = [line for cell in cells for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > 100] == []
+
+
+@every_assignment
 def test_the_reference_holds_nothing_else(assignment: Assignment):
     """A solution is its docstring, imports that the starter has too, and the answers: so that each can stand alone."""
     source = assignment.solution_path.read_text("utf-8")

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from autograder.cells import MOST_CELLS
 from autograder.course import Assignment, Course
 from autograder.errors import CourseError
+from autograder.reading import CODE_LIMIT
 from autograder.reference import reference_notebook
 from autograder.submission import (
     ANSWER_PLACEHOLDER,
-    CODE_LIMIT,
-    MOST_CELLS,
     MOST_NOTES,
     find_submission,
     raw_cells,
@@ -144,7 +144,7 @@ def test_a_guessed_encoding_is_noted(mini, tmp_path):
 def test_too_much_code_is_a_problem(mini, tmp_path, name):
     source = "x = '" + "a" * CODE_LIMIT + "'"
     path = write(tmp_path / name, source) if name.endswith("py") else write_notebook(tmp_path / name, source)
-    assert "more than 1 MB of code" in (read_submission(path, mini).problem or "")
+    assert "more than 500 kB of code" in (read_submission(path, mini).problem or "")
 
 
 def test_large_outputs_do_not_matter(mini, tmp_path):

@@ -86,8 +86,8 @@ plots.autoencoder(train[0], train[nearest].mean(dim=0), SIZE)
 # $$z \sim p(z) = \mathcal{N}(0, I), \qquad x \sim p_\theta(x \mid z), \qquad
 # p_\theta(x) = \int p_\theta(x \mid z)\, p(z)\, \mathrm{d}z .$$
 #
-# The prior is as plain as can be, and nothing is lost by that: a network bends a Gaussian into any shape that it is
-# able to bend it into. All that is interesting sits in $p_\theta(x \mid z)$, the decoder, a network with weights
+# The prior is as plain as can be, and next to nothing is lost by that: a network that is wide enough bends a Gaussian
+# into almost any shape. All that is interesting sits in $p_\theta(x \mid z)$, the decoder, a network with weights
 # $\theta$. We would like $\theta$ to make our data likely, that is, to maximise $\sum_n \log p_\theta(x_n)$. Hold that
 # thought; the integral will be trouble.
 #
@@ -141,8 +141,8 @@ class Decoder(nn.Module):
 # (Kingma & Welling 2014, eq. 11; you know it, with the sign turned, as *binary cross-entropy*). Two remarks.
 #
 # **It is a sum over pixels.** In a moment it will be weighed against another number of nats, and the two must be on one
-# scale. An average over pixels would make the image count 64 (or 784) times too little. This is the most common mistake
-# in published VAE code.
+# scale. An average over pixels would make the image count 64 (or 784) times too little. It is among the most common
+# mistakes in published VAE code.
 #
 # **It must be computed from logits.** A `float32` sigmoid is exactly 1 from $a = 17$ on, so $\log(1 - \pi)$ is
 # $-\infty$ there, and its gradient is no number at all. The true value is harmless:
@@ -500,10 +500,10 @@ def elbo(
 # $$\mathcal{L}_\beta = \frac{1}{B} \sum_{n=1}^{B}
 # \Big( \beta\, \mathrm{KL}\big(q(z \mid x_n) \,\|\, p(z)\big) - \log p(x_n \mid z_n) \Big),$$
 #
-# where $\beta = 1$ is the ELBO and the only value for which it bounds the evidence. Larger values make codes dear:
-# fewer of them are used, and what is stored tends to be what is common to many images, one factor to a dimension, which
-# is why it was proposed for *disentangling*. Smaller values make codes cheap. Think of $\beta$ as the exchange rate
-# between two currencies that both happen to be called nats.
+# where $\beta = 1$ is the ELBO. Larger values make codes dear: fewer of them are used, and what is stored tends to be what
+# is common to many images, one factor to a dimension, which is why it was proposed for *disentangling*. What is then
+# maximised still lies below the evidence, only further below it. Smaller values make codes cheap, and the bound is lost.
+# Think of $\beta$ as the exchange rate between two currencies that both happen to be called nats.
 #
 # ### Exercise · `beta_vae_loss`
 #
@@ -697,7 +697,7 @@ def paint(decoder, z):
 
 flat = fit(latent_dim=2)
 encoder, decoder, history = flat
-plots.curves({"Two latent dimensions": {"": history}}, xlabel="epoch", ylabel="ELBO, nats per image")
+plots.curves({"Two latent dimensions": {"": history}}, xlabel="epoch", ylabel="ELBO, nats")
 
 # %% [markdown]
 # Test images, what the decoder makes of the mean of their codes, and what it makes of codes drawn from the prior. The
@@ -718,7 +718,7 @@ plots.strips(
 # Nobody told the machine that there are ten kinds.
 
 # %% tags=["hands-on"]
-plots.plane(lambda z: paint(decoder, z), SIZE, title="What the decoder paints over the latent plane")
+plots.plane(lambda z: paint(decoder, z), SIZE, title="What the decoder paints over the plane")
 
 # %% [markdown]
 # Walk about in it yourself (the sliders need a running kernel).
@@ -1069,9 +1069,13 @@ def auc(strangers, natives):
 
 def score(x, **parts):
     """The anomaly score, with 50 draws of the code."""
+
+    def bound(x, eps):
+        return elbo(x, encoder, decoder, eps, **parts)
+
     noise = torch.randn(50, len(x), 8, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        return anomaly_score(x, lambda x, eps: elbo(x, encoder, decoder, eps, **parts), noise.to(DEVICE))
+        return anomaly_score(x, bound, noise.to(DEVICE))
 
 
 def free(mu, logvar):
@@ -1084,7 +1088,7 @@ print(f"AUC of minus the ELBO:              {auc(*strangeness):.3f}")
 reconstruction = score(letters, kl=free), score(test, kl=free)
 print(f"AUC of the reconstruction alone:    {auc(*reconstruction):.3f}")
 print(f"AUC of the ink, a baseline:         {auc(letters.sum(dim=1), test.sum(dim=1)):.3f}")
-plots.histogram({"digits": strangeness[1], "letters": strangeness[0]}, xlabel="anomaly score, nats")
+plots.histogram({"digits": strangeness[1], "letters": strangeness[0]}, xlabel="score, nats")
 
 # %% tags=["hands-on"]
 letter_order, digit_order = (scores.argsort() for scores in strangeness)
@@ -1103,8 +1107,9 @@ plots.strips(
 # The letters that slip through could well be digits: an I is a 1, a Z a 2, an S a 5. More instructive is the last row.
 # The most "ordinary" digits are not the most typical, they are the *blackest*: a grey pixel costs at least its own
 # entropy, whatever the decoder answers, so an image without greys is cheap however it looks. Likelihood mixes how
-# *typical* an image is with how *simple* it is. Models of animal photographs gave plain house numbers a higher
-# likelihood than animals for this reason (Nalisnick et al. 2019). Keep the silly baselines.
+# *typical* an image is with how *simple* it is. Models that were trained on
+# photographs of animals and vehicles found house numbers *likelier* than such photographs, for much the same reason
+# (Nalisnick et al. 2019). Keep the silly baselines.
 
 # %% [markdown]
 # ## 7 · Sentences from a continuous space

@@ -7,12 +7,15 @@ so that nothing hostile is copied, and is made sure of in the second.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from nbconvert.exporters import NotebookExporter
 from nbgrader.api import Gradebook
+from nbgrader.coursedir import CourseDirectory
 
+from autograder.course import Assignment
 from autograder.gradebook import books
 from autograder.gradebook.context import current
 from autograder.gradebook.intake import intake
@@ -31,16 +34,23 @@ def take_in(assignment: str, student: str, notebooks: list[str]) -> None:
     intake(current(folder.parents[2], folder.name), folder.parent.name)
 
 
+def forget(gradebook: Gradebook, coursedir: CourseDirectory, assignment: Assignment, student: str) -> None:
+    """See to it that nothing the autograder said of a submission outlives it: neither the score nor the page about it."""
+    books.clear(gradebook, assignment, student)
+    page = coursedir.format_path(coursedir.feedback_directory, student, assignment.slug)
+    shutil.rmtree(page, ignore_errors=True)
+
+
 class SubmissionExporter(NotebookExporter):
     """Reads submissions for nbgrader's first pass, and its own result for the second."""
 
     def from_filename(self, filename: str, resources: dict[str, Any], **kw: Any) -> tuple[str, dict[str, Any]]:
-        """Clear the old score, take the submission in, and convert what intake made of it."""
+        """Clear what was said of the last submission, take this one in, and convert what intake made of it."""
         coursedir = self.parent.coursedir
         student = resources["nbgrader"]["student"]
         assignment = current(Path(coursedir.root), resources["nbgrader"]["assignment"])
         if Path(filename).parent == assignment.submission_directory(student):
             with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
-                books.clear(gradebook, assignment, student)
+                forget(gradebook, coursedir, assignment, student)
             intake(assignment, student)
         return super().from_filename(filename, resources, **kw)

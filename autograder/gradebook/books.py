@@ -22,7 +22,6 @@ from nbgrader.api import Grade as GradeRow
 
 from autograder.course import Assignment
 from autograder.errors import CourseError
-from autograder.gradebook import intake
 from autograder.gradebook.lateness import penalty
 from autograder.report.page import CHECK, Grade
 
@@ -52,6 +51,7 @@ def save(
     gradebook: Gradebook,
     assignment: Assignment,
     student: str,
+    received: datetime | None,
     results: Mapping[str, Result],
     comments: Mapping[str, str | None],
 ) -> None:
@@ -61,6 +61,7 @@ def save(
         gradebook: where to.
         assignment: what was answered.
         student: who answered.
+        received: when the answer arrived, if anyone knows.
         results: by grade cell.
         comments: by solution cell.
 
@@ -83,14 +84,15 @@ def save(
     query = gradebook.db.query(Comment, SolutionCell.name).join(SolutionCell, Comment.cell_id == SolutionCell.id)
     for comment, name in query.filter(Comment.notebook_id == notebook.id):
         comment.auto_comment = comments.get(name)
-    _reckon_lateness(assignment, student, notebook, cells)
+    notebook.assignment.timestamp = _naive_utc(received)  # nbgrader would keep an earlier submission's
+    _reckon_lateness(assignment, notebook, cells)
     gradebook.db.commit()
 
 
 def refresh_penalty(gradebook: Gradebook, assignment: Assignment, student: str) -> None:
     """Work out what lateness costs now: written answers are graded, and extensions granted, after autograding."""
     notebook = gradebook.find_submission_notebook(assignment.slug, assignment.slug, student)
-    _reckon_lateness(assignment, student, notebook, _cells(gradebook, notebook))
+    _reckon_lateness(assignment, notebook, _cells(gradebook, notebook))
     gradebook.db.commit()
 
 
@@ -122,11 +124,12 @@ def grades(gradebook: Gradebook, assignment: Assignment, student: str | None = N
     }
 
 
-def penalties(gradebook: Gradebook, assignment: Assignment) -> dict[str, float]:
-    """What lateness costs everyone, as the gradebook has it."""
+def penalties(gradebook: Gradebook, assignment: Assignment, student: str | None = None) -> dict[str, float]:
+    """What lateness costs everyone, or one student, as the gradebook has it."""
     query = gradebook.db.query(Student.id, SubmittedNotebook.late_submission_penalty).select_from(SubmittedNotebook)
     query = query.join(SubmittedAssignment).join(Student).join(AssignmentRow)
-    return {who: off or 0.0 for who, off in query.filter(AssignmentRow.name == assignment.slug)}
+    query = query.filter(AssignmentRow.name == assignment.slug)
+    return {who: off or 0.0 for who, off in (query.filter(Student.id == student) if student is not None else query)}
 
 
 Cells = dict[str, tuple[GradeRow, GradeCell]]
@@ -137,11 +140,10 @@ def _cells(gradebook: Gradebook, notebook: SubmittedNotebook) -> Cells:
     return {cell.name: (grade, cell) for grade, cell in query.filter(GradeRow.notebook_id == notebook.id)}
 
 
-def _reckon_lateness(assignment: Assignment, student: str, notebook: SubmittedNotebook, cells: Cells) -> None:
-    """By the due date of `course.toml`, the time of arrival on the ledger, and the extension that nbgrader has."""
+def _reckon_lateness(assignment: Assignment, notebook: SubmittedNotebook, cells: Cells) -> None:
+    """By the due date of `course.toml`, the time of arrival, and the extension that nbgrader grants."""
     submission = notebook.assignment
     submission.assignment.duedate = _naive_utc(assignment.due)
-    submission.timestamp = _naive_utc(intake.original(assignment, student)[1].received)
     points = score = 0.0
     for grade, cell in cells.values():
         given = grade.auto_score if grade.manual_score is None else grade.manual_score

@@ -97,8 +97,9 @@ class SaveScores(Preprocessor):
                 unanswered = name in nb.metadata[NOTES]["unanswered"]
                 results[name] = books.Result(points, 0.0 if unanswered else None)
                 comments[name] = "No answer." if unanswered else None
+        _, arrival = intake.original(assignment, student)
         with Gradebook(resources["nbgrader"]["db_url"], assignment.course.id) as gradebook:
-            books.save(gradebook, assignment, student, results, comments)
+            books.save(gradebook, assignment, student, arrival.received, results, comments)
 
 
 def _outputs(result: ExerciseResult) -> list[NotebookNode]:

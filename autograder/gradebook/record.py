@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from traitlets.config import Config
 from autograder.course import Assignment, Course
 from autograder.errors import CourseError
 from autograder.gradebook import books
+from autograder.gradebook.autograding import forget
 from autograder.gradebook.context import current
 from autograder.gradebook.intake import intake
 from autograder.gradebook.quiet import quietly
@@ -61,10 +63,18 @@ class Recorded:
     failure: str | None = None
 
 
-def record(course: Course, slug: str, students: Iterable[str]) -> list[Recorded]:
+def record(
+    course: Course, slug: str, students: Iterable[str], progress: Callable[[Recorded], None] = lambda recorded: None
+) -> list[Recorded]:
     """Run nbgrader's autograding for each of the students; what goes wrong with one of them stops no other.
 
     Verdicts come from `graders.verdict_for`: from the grader that `graders.using` lends, or from a warm one of its own.
+
+    Args:
+        course: whose.
+        slug: for which assignment.
+        students: for whom.
+        progress: called after each of them.
 
     Raises:
         CourseError: the gradebook cannot be opened, or the assignment is not in it.
@@ -72,17 +82,20 @@ def record(course: Course, slug: str, students: Iterable[str]) -> list[Recorded]
     assignment = current(course.root, slug)
     config = load(course)
     coursedir = CourseDirectory(config=config, assignment_id=slug)
-    failures: dict[str, str | None] = {}
+    recorded: list[Recorded] = []
     with _gradebook(coursedir, assignment) as gradebook:
         for student in students:
-            failures[student] = _autograde(assignment, coursedir, config, student)
-            if failures[student] is not None:
-                books.clear(gradebook, assignment, student)
-        everyone = _scores(gradebook, assignment)
-    return [
-        Recorded(student, everyone[student] if failure is None else None, failure)
-        for student, failure in failures.items()
-    ]
+            failure = _autograde(assignment, coursedir, config, student)
+            if failure is None:
+                recorded.append(Recorded(student, _scores(gradebook, assignment, student)[student]))
+            else:
+                forget(gradebook, coursedir, assignment, student)
+                graded = coursedir.format_path(coursedir.autograded_directory, student, slug)
+                shutil.rmtree(graded, ignore_errors=True)
+                recorded.append(Recorded(student, None, failure))
+            gradebook.db.commit()  # what nbgrader writes for the next one is to be seen
+            progress(recorded[-1])
+    return recorded
 
 
 def scores(course: Course, slug: str) -> dict[str, Score]:
@@ -98,11 +111,10 @@ def scores(course: Course, slug: str) -> dict[str, Score]:
         return _scores(gradebook, assignment)
 
 
-def _scores(gradebook: Gradebook, assignment: Assignment) -> dict[str, Score]:
-    off = books.penalties(gradebook, assignment)
-    return {
-        student: Score(student, grades, off[student]) for student, grades in books.grades(gradebook, assignment).items()
-    }
+def _scores(gradebook: Gradebook, assignment: Assignment, student: str | None = None) -> dict[str, Score]:
+    off = books.penalties(gradebook, assignment, student)
+    everyone = books.grades(gradebook, assignment, student)
+    return {who: Score(who, grades, off[who]) for who, grades in everyone.items()}
 
 
 def _autograde(assignment: Assignment, coursedir: CourseDirectory, config: Config, student: str) -> str | None:
@@ -127,11 +139,12 @@ def _gradebook(coursedir: CourseDirectory, assignment: Assignment) -> Iterator[G
     """The gradebook, with the assignment in it."""
     try:
         with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
-            gradebook.find_notebook(assignment.slug, assignment.slug)
+            try:
+                gradebook.find_notebook(assignment.slug, assignment.slug)
+            except MissingEntry:
+                raise CourseError(
+                    f"{assignment.slug} is not in the gradebook yet; run `course release {assignment.slug}` first"
+                ) from None
             yield gradebook
-    except MissingEntry:
-        raise CourseError(
-            f"{assignment.slug} is not in the gradebook yet; run `course release {assignment.slug}` first"
-        ) from None
     except SQLAlchemyError as error:
-        raise CourseError(f"the gradebook {coursedir.db_url} cannot be used: {error}") from None
+        raise CourseError(f"the gradebook cannot be used: {error}") from None

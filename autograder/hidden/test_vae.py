@@ -1194,16 +1194,18 @@ class TestTextElbo:
     @given(call=text_calls())
     @settings(max_examples=6)
     def test_rewards_the_words_that_are_there(self, student: Any, call: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
-        """The bound rises with the score of each word that stands in the sentence."""
+        """The bound rises with the score of each word that stands in the sentence, more than with any other word's."""
         (logits, tokens, mu, logvar), options = call
         logits = logits.clone().requires_grad_()
         bound = student.text_elbo(logits, tokens, mu, logvar, **options)
         assert_depends(bound, logits, what="the bound", on_what="the scores")
         (gradient,) = torch.autograd.grad(bound.sum(), logits)
-        chosen = gradient.gather(2, tokens.unsqueeze(2)).squeeze(2)[tokens != options["padding"]]
-        assert_between(
-            chosen - 1e-6, 0, tolerance=0, what="the gradient with respect to the score of a word that is there"
-        )
+        place = tokens.unsqueeze(2)
+        chosen = gradient.gather(2, place).squeeze(2)
+        others = gradient.scatter(2, place, -torch.inf).amax(2)
+        words = tokens != options["padding"]
+        assert_between(chosen[words] - 1e-6, 0, tolerance=0, what="the gradient for the score of a word that is there")
+        assert_between((chosen - others)[words] - 1e-6, 0, tolerance=0, what="what it is above that of other words")
 
     @weight(3)
     @given(call=text_calls())

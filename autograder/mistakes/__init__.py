@@ -52,12 +52,12 @@ def mistake(exercise: str, *, says: str) -> Callable[[Definition], Definition]:
 
 
 def edited(reference: Callable[..., Any], changes: Mapping[str, str], *, says: str) -> Mistake:
-    """The reference with some of its text replaced, as a known mistake.
+    """The reference with some of its code replaced, as a known mistake.
 
     Raises:
-        ValueError: a text to replace is not there exactly once, since the reference has changed.
+        ValueError: what is to be replaced is not there exactly once, since the reference has changed.
     """
-    source = inspect.getsource(reference)
+    source = without_docstring(inspect.getsource(reference))
     for old, new in changes.items():
         if source.count(old) != 1:
             raise ValueError(
@@ -65,6 +65,16 @@ def edited(reference: Callable[..., Any], changes: Mapping[str, str], *, says: s
             )
         source = source.replace(old, new)
     return Mistake(reference.__name__, says, source)
+
+
+def without_docstring(source: str) -> str:
+    """The source of a function, less the lines of its docstring."""
+    (node,) = ast.parse(source).body
+    assert isinstance(node, ast.FunctionDef)
+    first, lines = node.body[0], source.splitlines(keepends=True)
+    if ast.get_docstring(node) is not None:
+        del lines[first.lineno - 1 : first.end_lineno]
+    return "".join(lines)
 
 
 def mistakes_in(module: ModuleType) -> tuple[Mistake, ...]:

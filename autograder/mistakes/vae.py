@@ -722,7 +722,7 @@ def dropout_of_protected_words(
     return tokens.masked_fill(uniform < rate, unknown)
 
 
-@mistake("word_dropout", says="At rate 0 words with uniform = 0 are hidden: the comparison is strict.")
+@mistake("word_dropout", says="At rate 0 words whose draw is exactly 0 are hidden: the comparison should be strict.")
 def dropout_at_the_threshold(
     tokens: Tensor, uniform: Tensor, rate: float, *, unknown: int, protected: tuple[int, ...] = ()
 ) -> Tensor:

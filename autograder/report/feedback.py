@@ -39,7 +39,7 @@ class PageExporter(CourseContext, Exporter):
         with Gradebook(names["db_url"], assignment.course.id) as gradebook:
             books.refresh_penalty(gradebook, assignment, student)
             grades = books.grades(gradebook, assignment, student)[student]
-            penalty = books.penalties(gradebook, assignment)[student]
+            penalty = books.penalties(gradebook, assignment, student)[student]
         _, arrival = original(assignment, student)
         page = compose(nb, assignment, student, grades, received=arrival.received, penalty=penalty)
         return render(page), resources

@@ -7,7 +7,8 @@ from nbgrader.api import Gradebook
 
 from autograder.course import Course
 from autograder.errors import CourseError
-from autograder.gradebook.record import record
+from autograder.gradebook.ledger import ledgers
+from autograder.gradebook.record import record, scores
 from autograder.gradebook.settings import database
 from autograder.report.feedback import feedback
 from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult
@@ -90,6 +91,25 @@ def test_nothing_in_it_can_run_or_reach_out(page, oracle):
     assert not re.search(r"<[^>]*\son\w+=", text)
     assert not re.search(r"(?:src|href|style)=\"(?!#|https?://)", text)
     assert "default-src 'none'" in text
+
+
+def the_grader_fails(oracle, mini):
+    oracle.failing["# square"] = "the runner was killed"
+
+
+def intake_fails(oracle, mini):
+    (ledgers(mini) / "ada.json").write_text("{")
+
+
+@pytest.mark.parametrize("fault", [the_grader_fails, intake_fails])
+def test_a_page_does_not_outlive_the_score_it_shows(page, course, mini, oracle, fault):
+    page(square="# square: 2")
+    fault(oracle, mini)
+    [recorded] = record(course, "mini", ["ada"])
+    assert recorded.score is None
+    assert scores(course, "mini")["ada"].grades["square"].score is None
+    assert not (course.root / "feedback" / "ada" / "mini").exists()
+    assert feedback(course, "mini") == {}
 
 
 def test_who_was_never_graded_gets_a_reason(course):
