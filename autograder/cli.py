@@ -142,7 +142,7 @@ def demo_command(
     folder: Annotated[Path, typer.Option(help="Where to build the sample course.")] = Path("demo"),
 ) -> None:
     """Go the whole road on a sample class: release, collect, grade, gradebook, feedback."""
-    from autograder.demo import demo
+    from autograder.demo.road import demo
 
     demo(Course.find(), folder, console)
 

@@ -988,13 +988,13 @@ for name, proposal in (("from the encoder", q), ("from the prior", p)):
         bounds.append(torch.stack(estimates).mean().item())
     lines[name] = bounds
 
-side = torch.linspace(-5, 5, 151)
+side = torch.linspace(-5, 5, 101)
 grid = torch.cartesian_prod(side, side).to(DEVICE)
 log_prior = torch.distributions.Normal(0, 1).log_prob(grid).sum(dim=1)
 with torch.no_grad():
     logits = decoder(grid)
     log_joints = [log_prior + bernoulli_log_likelihood(logits, x.expand_as(logits)) for x in some]
-log_area = 2 * math.log(10 / 150)
+log_area = 2 * math.log(10 / 100)
 exact = torch.stack(log_joints).logsumexp(dim=1).mean().item() + log_area
 plots.curves(
     {"Bounds of log p(x), mean of 50 test images": lines},
@@ -1105,9 +1105,9 @@ plots.strips(
 
 # %% [markdown]
 # The letters that slip through could well be digits: an I is a 1, a Z a 2, an S a 5. More instructive is the last row.
-# The most "ordinary" digits are not the most typical, they are the *blackest*: a grey pixel costs at least its own
-# entropy, whatever the decoder answers, so an image without greys is cheap however it looks. Likelihood mixes how
-# *typical* an image is with how *simple* it is. Models that were trained on
+# The most "ordinary" digits are not the most typical, they are the *simplest*, bold strokes in pure black and white: a
+# grey pixel costs at least its own entropy, whatever the decoder answers, and an image with few of them is cheap
+# however it looks. Likelihood mixes how *typical* an image is with how *simple* it is. Models that were trained on
 # photographs of animals and vehicles found house numbers *likelier* than such photographs, for much the same reason
 # (Nalisnick et al. 2019). Keep the silly baselines.
 

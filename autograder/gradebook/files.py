@@ -21,6 +21,7 @@ from autograder.text import printable
 MEGABYTE = 2**20
 LARGEST_FILE = 256 * MEGABYTE
 MOST_FILES = 1000  # of one student
+WANTED = (".ipynb", ".py")  # these first, whatever else there is
 
 # An archive holds a whole class. Notebooks shrink to a tenth; a bomb to a thousandth.
 LARGEST_ARCHIVE = 100_000  # files
@@ -54,7 +55,7 @@ def copy_tree(source: Path, destination: Path, top: Collection[str] | None = Non
             names = [name for name in names if name in top]
         folders[:] = sorted(set(folders) - JUNK)
         links = [name for name in folders if stat.S_ISLNK(os.lstat(name, dir_fd=descriptor).st_mode)]
-        for name in [*links, *sorted(set(names) - JUNK)]:
+        for name in [*links, *sorted(set(names) - JUNK, key=lambda name: (not name.endswith(WANTED), name))]:
             if (count := count + 1) > MOST_FILES:
                 return Copied(digest.hexdigest(), [*left_out, f"Only the first {MOST_FILES} files were taken."])
             try:

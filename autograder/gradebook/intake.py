@@ -38,6 +38,7 @@ from autograder.gradebook.files import JUNK, copy_tree
 from autograder.gradebook.ledger import Arrival, Ledger
 from autograder.gradebook.rebuild import rebuild
 from autograder.submission import Submission, read_submission
+from autograder.text import printable
 
 ORIGINAL = "original-"
 TIMESTAMP = "timestamp.txt"
@@ -88,7 +89,8 @@ def receive(assignment: Assignment, student: str, folder: Path, *, received: dat
     if not _is_folder(folder):
         raise CourseError(f"{folder} is no folder")
     with _alone(assignment):
-        arrival = Arrival(received=received.astimezone(UTC) if received else None, origin=origin)
+        time = received.astimezone(UTC) if received else None
+        arrival = Arrival(received=time, origin=printable(origin, 200))
         outcome = _take(assignment, student, folder, arrival)
         _present(assignment, student)
         return outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from nbformat import NotebookNode
@@ -16,7 +17,7 @@ from autograder.gradebook import books, intake
 from autograder.gradebook.context import CourseContext
 from autograder.gradebook.graders import verdict_for
 from autograder.report import exercise
-from autograder.report.page import CHECK, NOTES
+from autograder.report.page import CHECK, NOTES, STUDENT_CELL
 from autograder.report.reveal import revealed
 from autograder.submission import Submission
 from autograder.verdict import ExerciseResult, Verdict
@@ -63,11 +64,12 @@ class ApplyVerdict(Preprocessor):
         for result in verdict.exercises:
             cells[CHECK + result.name].outputs = _outputs(result)
         _, arrival = intake.original(assignment, student)
+        unanswered = [question.name for question in assignment.questions if question.name not in submission.answers]
         nb.metadata[NOTES] = {
+            **nb.metadata.get(NOTES, {}),
+            "received": arrival.received.isoformat() if arrival.received else None,
             "notes": _notes(arrival.left_out, submission, verdict),
-            "unanswered": [
-                question.name for question in assignment.questions if question.name not in submission.answers
-            ],
+            "unanswered": unanswered,
             "isolation": verdict.isolation,
             "device": verdict.device,
             "suite": verdict.suite,
@@ -85,6 +87,8 @@ class SaveScores(Preprocessor):
         """Write to the gradebook."""
         results: dict[str, books.Result] = {}
         comments: dict[str, str | None] = {}
+        # An answer may stand in a cell that lost its name on the way through another editor. A person has to look.
+        loose = any(cell.cell_type == "markdown" and cell.id.startswith(STUDENT_CELL) for cell in nb.cells)
         for cell in filter(is_grade, nb.cells):
             name = cell.metadata.nbgrader.grade_id
             points = float(cell.metadata.nbgrader.points)
@@ -94,12 +98,13 @@ class SaveScores(Preprocessor):
                 result = revealed(exercise.shown_by(cell), assignment.course.policy.reveal)
                 comments[name.removeprefix(CHECK)] = exercise.to_text(result) or None
             else:
-                unanswered = name in nb.metadata[NOTES]["unanswered"]
-                results[name] = books.Result(points, 0.0 if unanswered else None)
-                comments[name] = "No answer." if unanswered else None
-        _, arrival = intake.original(assignment, student)
+                answered = name not in nb.metadata[NOTES]["unanswered"]
+                results[name] = books.Result(points, None if answered or loose else 0.0)
+                comments[name] = None if answered else "No answer in its place." if loose else "No answer."
+        received = nb.metadata[NOTES]["received"]
+        time = datetime.fromisoformat(received) if received else None
         with Gradebook(resources["nbgrader"]["db_url"], assignment.course.id) as gradebook:
-            books.save(gradebook, assignment, student, arrival.received, results, comments)
+            books.save(gradebook, assignment, student, time, results, comments)
 
 
 def _outputs(result: ExerciseResult) -> list[NotebookNode]:

@@ -82,7 +82,7 @@ class TestDecoder:
     @settings(max_examples=5)
     def test_shape(self, student: Any, batch: int, latent: int, data: int) -> None:
         """Codes (batch, latent_dim) become logits (batch, data_dim), whatever the three sizes are."""
-        decoder = student.Decoder(latent, 8, data)
+        decoder = student.Decoder(latent, 8, data).eval()
         assert_shape(decoder(torch.zeros(batch, latent)), (batch, data), what="the decoder's output")
 
     @required
@@ -147,7 +147,7 @@ class TestEncoder:
     @settings(max_examples=5)
     def test_shapes(self, student: Any, batch: int, data: int, latent: int) -> None:
         """Data (batch, data_dim) become a pair, mu and logvar, each (batch, latent_dim), whatever the three sizes are."""
-        mu, logvar = encode(student.Encoder(data, 8, latent), torch.zeros(batch, data))
+        mu, logvar = encode(student.Encoder(data, 8, latent).eval(), torch.zeros(batch, data))
         assert_shape(mu, (batch, latent), what="mu")
         assert_shape(logvar, (batch, latent), what="logvar")
 
@@ -472,7 +472,7 @@ class TestElbo:
 
     @weight(3)
     @given(model=bernoulli_models(st.just(4)), x=images(4), generator=generators())
-    @settings(max_examples=6)
+    @settings(max_examples=4)
     def test_equals_the_integral(
         self, student: Any, model: BernoulliModel, x: Tensor, generator: torch.Generator
     ) -> None:
@@ -485,7 +485,7 @@ class TestElbo:
 
     @weight(4)
     @given(model=bernoulli_models(st.just(4)), x=images(4), generator=generators())
-    @settings(max_examples=4)
+    @settings(max_examples=3)
     def test_gradients_reach_the_encoder(
         self, student: Any, model: BernoulliModel, x: Tensor, generator: torch.Generator
     ) -> None:
@@ -501,7 +501,7 @@ class TestElbo:
             assert_close(got, wanted, tolerance=1e-3, what=f"the gradient with respect to {name}")
 
     @given(model=linear_gaussian_models(), generator=generators())
-    @settings(max_examples=6)
+    @settings(max_examples=3)
     def test_is_tight_at_the_true_posterior(
         self, student: Any, model: LinearGaussianModel, generator: torch.Generator
     ) -> None:
@@ -730,9 +730,9 @@ class TestTrainVae:
         redraw(decoder, generator, scale=0.1)
         noise = torch.randn(len(DIGITS), 2, generator=generator)
         before = reference.elbo(DIGITS, encoder, decoder, noise).mean().item()
-        Recorder().train(student, encoder, decoder, DIGITS, 1, epochs=4, batch_size=16, learning_rate=0.02)
+        Recorder().train(student, encoder, decoder, DIGITS, 1, epochs=4, batch_size=48, learning_rate=0.05)
         after = reference.elbo(DIGITS, encoder, decoder, noise).mean().item()
-        if not after > before + 5:
+        if not after > before + 2:
             fail(f"Before training the mean bound is {before:.1f} nats, after it {after:.1f}.")
 
     @weight(4)
@@ -793,7 +793,7 @@ class TestTrainVae:
         for own in (seed, seed, seed + 1):
             encoder, decoder = small_networks(torch.Generator().manual_seed(seed))
             record = Recorder()
-            record.train(student, encoder, decoder, torch.arange(40.0).view(8, 5) / 40, own, epochs=1, batch_size=5)
+            record.train(student, encoder, decoder, torch.arange(65.0).view(13, 5) / 65, own, epochs=1, batch_size=7)
             records.append((torch.cat(record.images), torch.cat(record.noise)))
         (images, noise), (same_images, same_noise), (other_images, other_noise) = records
         assert_close(same_images, images, what="the minibatches of a second training with an equal generator")
@@ -893,19 +893,14 @@ class TestEmbed:
     @given(count=st.integers(2, 12), batch_size=st.integers(1, 5))
     @settings(max_examples=6)
     def test_batch_by_batch(self, student: Any, count: int, batch_size: int) -> None:
-        """The encoder is never given more than batch_size data points at once, and each only once."""
-        seen: list[Tensor] = []
-
-        def encoder(x: Tensor) -> tuple[Tensor, Tensor]:
-            seen.append(x)
-            return 2 * x, x
-
+        """The encoder is never given more than batch_size data points at once."""
+        encoder = CountingEncoder()
         student.embed(encoder, torch.arange(float(count)).unsqueeze(1), batch_size=batch_size)
-        given_at_once = [len(x) for x in seen]
-        if max(given_at_once) > batch_size:
-            fail(f"With batch_size={batch_size} the encoder was given {max(given_at_once)} data points at once.")
-        if sum(given_at_once) != count:
-            fail(f"There are {count} data points, but the encoder was given {sum(given_at_once)}.")
+        largest = max(encoder.counts, default=0)
+        if largest > batch_size:
+            fail(f"With batch_size={batch_size} the encoder was given {largest} data points at once.")
+        if sum(encoder.counts) < count:
+            fail(f"Of {count} data points the encoder was given {sum(encoder.counts)}.")
 
     @weight(3)
     @given(generator=generators())
@@ -916,6 +911,19 @@ class TestEmbed:
         assert_shape(codes, (4, 2), what="the codes")
         if codes.requires_grad:
             fail("The codes require grad: they keep the graph of the whole data set in memory.")
+
+
+class CountingEncoder(nn.Module):
+    """An encoder that notes how many data points it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: list[int] = []
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Something different for each data point."""
+        self.counts.append(len(x))
+        return 2 * x, x
 
 
 def detached(value: Any) -> Any:

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from nbformat import NotebookNode
 
+from autograder.errors import CourseError
 from autograder.report import TEMPLATES
 from autograder.verdict import ExerciseResult, MistakeFound, Outcome, PropertyResult
 
@@ -69,8 +70,14 @@ def to_bundle(result: ExerciseResult) -> dict[str, Any]:
 
 
 def shown_by(cell: NotebookNode) -> ExerciseResult:
-    """The result that a graded cell displays."""
-    data = next(output.data[MIME] for output in cell.outputs if MIME in output.get("data", {}))
-    properties = tuple(PropertyResult(**found) for found in data["properties"])
-    mistakes = tuple(MistakeFound(**found) for found in data["mistakes"])
-    return ExerciseResult(**{**data, "properties": properties, "mistakes": mistakes})
+    """The result that a graded cell displays.
+
+    Raises:
+        CourseError: it displays none.
+    """
+    for output in cell.outputs:
+        if data := output.get("data", {}).get(MIME):
+            properties = tuple(PropertyResult(**found) for found in data["properties"])
+            mistakes = tuple(MistakeFound(**found) for found in data["mistakes"])
+            return ExerciseResult(**{**data, "properties": properties, "mistakes": mistakes})
+    raise CourseError("this notebook was graded without the course's nbgrader_config.py; run `course grade`")

@@ -17,7 +17,6 @@ from autograder.course import Course
 from autograder.errors import CourseError
 from autograder.gradebook import books
 from autograder.gradebook.context import CourseContext
-from autograder.gradebook.intake import original
 from autograder.gradebook.quiet import quietly
 from autograder.gradebook.settings import load
 from autograder.report.page import compose, render
@@ -40,9 +39,7 @@ class PageExporter(CourseContext, Exporter):
             books.refresh_penalty(gradebook, assignment, student)
             grades = books.grades(gradebook, assignment, student)[student]
             penalty = books.penalties(gradebook, assignment, student)[student]
-        _, arrival = original(assignment, student)
-        page = compose(nb, assignment, student, grades, received=arrival.received, penalty=penalty)
-        return render(page), resources
+        return render(compose(nb, assignment, student, grades, penalty)), resources
 
 
 def feedback(course: Course, slug: str, students: Iterable[str] | None = None) -> dict[str, Path | CourseError]:

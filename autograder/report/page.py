@@ -107,8 +107,6 @@ def compose(
     assignment: Assignment,
     student: str,
     grades: Mapping[str, Grade],
-    *,
-    received: datetime | None = None,
     penalty: float = 0.0,
 ) -> Page:
     """Put a graded notebook and the gradebook's word on it together; hidden properties show what policy allows.
@@ -118,7 +116,6 @@ def compose(
         assignment: what it answers.
         student: who answered.
         grades: by the name of the exercise or question.
-        received: when the submission arrived.
         penalty: points that lateness took off.
     """
     items: list[Item] = []
@@ -150,9 +147,9 @@ def compose(
         else:
             parts.append(Part(kind, _rendered(cell)))
     flush()
-    notes = tuple(notebook.metadata.get(NOTES, {}).get("notes", ()))
-    local = received and received.astimezone(assignment.course.timezone)
-    return Page(assignment.title, student, local, penalty, tuple(items), tuple(parts), notes)
+    about = notebook.metadata[NOTES]
+    received = about["received"] and datetime.fromisoformat(about["received"]).astimezone(assignment.course.timezone)
+    return Page(assignment.title, student, received, penalty, tuple(items), tuple(parts), tuple(about["notes"]))
 
 
 def render(page: Page) -> str:

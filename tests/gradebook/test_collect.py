@@ -199,6 +199,15 @@ def test_a_folder_named_as_no_submission_is_stops_nothing(course, submit, name):
     assert outcomes(collect(course, "mini")) == {"ada": "new"}
 
 
+def test_names_in_no_encoding_stop_nothing(course, mini, submit):
+    folder = submit("eve")
+    os.rename(folder, os.fsencode(folder) + b"\xff")
+    with open(os.fsencode(folder) + b"\xff/\xfe.txt", "w"):
+        pass
+    assert outcomes(collect(course, "mini")) == {"eve": "new"}
+    assert read(mini, "eve").problem is None
+
+
 def test_what_is_no_folder_replaces_no_submission(course, mini, submit, tmp_path):
     folder = submit("ada", square="# ada")
     collect(course, "mini")

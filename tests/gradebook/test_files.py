@@ -152,6 +152,17 @@ def test_copying_follows_no_link_and_waits_for_no_pipe(tmp_path):
     assert all("was not taken" in sentence for sentence in copied.left_out)
 
 
+def test_the_notebook_is_taken_however_many_other_files_there_are(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(files.MOST_FILES + 5):
+        (source / f"{number}.png").touch()
+    (source / "mini.ipynb").touch()
+    copied = copy_tree(source, tmp_path / "copy")
+    assert (tmp_path / "copy" / "mini.ipynb").exists()
+    assert copied.left_out == [f"Only the first {files.MOST_FILES} files were taken."]
+
+
 def test_what_is_too_large_is_left_out(tmp_path):
     source = tmp_path / "source"
     source.mkdir()

@@ -43,6 +43,16 @@ def test_a_written_answer_waits_for_a_person(course, desk, oracle):
     assert recorded.score.waiting == ["why_squares"]
 
 
+def test_an_answer_in_a_cell_that_lost_its_name_waits_for_a_person_too(course, desk, oracle):
+    notebook = desk.notebook(answer="Two signs make none.")
+    for cell in notebook.cells:
+        cell.metadata = {}
+    desk.hand_in("ada", notebook)
+    [recorded] = record(course, "mini", ["ada"])
+    assert recorded.score.waiting == ["why_squares"]
+    assert recorded.score.earned == 5.0
+
+
 def test_nothing_readable_is_an_explicit_zero(course, desk, oracle):
     desk.folder("ada")
     (desk.folder("ben") / "mini.ipynb").write_text("{ this is no notebook")

@@ -2,8 +2,10 @@
 
 import json
 
+import pytest
 from nbformat.v4 import new_code_cell, new_output
 
+from autograder.errors import CourseError
 from autograder.report.exercise import MIME, number, shown_by, to_bundle, to_html, to_text
 from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult
 
@@ -47,3 +49,15 @@ def test_the_comment_is_short():
 
 def test_points_are_written_without_idle_zeros():
     assert [number(value) for value in (2.0, 1.5, 0.333333, 10.0, 0.0)] == ["2", "1.5", "0.33", "10", "0"]
+
+
+def test_what_was_said_before_is_not_said_again():
+    same = tuple(PropertyResult(name, "It holds.", "error", "NameError: z", "x = [0]") for name in "abc")
+    html = to_html(ExerciseResult("square", 2.0, 0.0, None, same))
+    assert html.count("NameError: z") == 1
+    assert html.count("As above.") == 2
+
+
+def test_a_notebook_that_somebody_else_graded_says_what_to_do():
+    with pytest.raises(CourseError, match="run `course grade`"):
+        shown_by(new_code_cell(outputs=[new_output("execute_result", {"text/plain": "1.0"})]))
