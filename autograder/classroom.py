@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -85,23 +86,28 @@ def grade_class(
             seconds[id(submission)] = verdict.seconds.get("total", 0.0)
             progress("Grading", done, len(submissions))
         with graders.using(assignment, grader):
-            for done, student in enumerate(submissions, 1):
-                (recorded,) = record(assignment.course, assignment.slug, [student])
-                progress("Recording", done, len(submissions))
-                score, key = recorded.score, id(submissions[student])
-                graded.append(
-                    Graded(
-                        student=student,
-                        score=round(score.earned, 4) if score else None,
-                        points=score.points if score else assignment.points,
-                        exercises={name: score.grades[name].score or 0.0 for name in worth} if score else {},
-                        worth=worth,
-                        penalty=score.penalty if score else 0.0,
-                        waiting=tuple(score.waiting) if score else (),
-                        notes=notes.get(key, ()),
-                        failure=recorded.failure,
-                        seconds=seconds.get(key, 0.0),
-                    )
+            count = itertools.count(1)
+            recorded = record(
+                assignment.course,
+                assignment.slug,
+                submissions,
+                progress=lambda _: progress("Recording", next(count), len(submissions)),
+            )
+        for item in recorded:
+            score, key = item.score, id(submissions[item.student])
+            graded.append(
+                Graded(
+                    student=item.student,
+                    score=round(score.earned, 4) if score else None,
+                    points=score.points if score else assignment.points,
+                    exercises={name: score.grades[name].score or 0.0 for name in worth} if score else {},
+                    worth=worth,
+                    penalty=score.penalty if score else 0.0,
+                    waiting=tuple(score.waiting) if score else (),
+                    notes=notes.get(key, ()),
+                    failure=item.failure,
+                    seconds=seconds.get(key, 0.0),
                 )
+            )
     graded += [Graded(name, None, assignment.points, {}, worth, 0.0, (), (), why, 0.0) for name, why in refused.items()]
     return sorted(graded, key=lambda item: item.student)

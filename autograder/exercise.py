@@ -109,7 +109,7 @@ def read_starter(path: Path) -> Starter:
             exercises.append(_exercise(cell, where))
         elif "question" in metadata:
             questions.append(Question(str(metadata["question"]), _points(metadata, where), cell.source))
-    names = [item.name for item in (*exercises, *questions)]
+    names = [exercise.name for exercise in exercises] + [question.name for question in questions]
     if twice := {name for name in names if names.count(name) > 1}:
         raise CourseError(f"{path.name}: {sorted(twice)[0]!r} is declared twice")
     return Starter(path, notebook, tuple(exercises), tuple(questions))

@@ -59,7 +59,7 @@ def load_digits(source: Literal["auto", "mnist", "bundled"] = "auto") -> Images:
         return _bundled_digits()
     try:
         return _mnist(root, download=download)
-    except (OSError, RuntimeError) as error:  # torchvision raises RuntimeError for a missing or a broken file
+    except (ImportError, OSError, RuntimeError) as error:  # no torchvision; no network; RuntimeError: a broken file
         if source == "mnist":
             raise OSError(f"MNIST cannot be had ({error}); use load_digits('bundled')") from error
         return _bundled_digits()

@@ -384,7 +384,7 @@ def explore(decode: Callable[[Tensor], Tensor], size: tuple[int, int], *, extent
         size: height and width of an image in pixels.
         extent: the sliders go from −extent to extent.
     """
-    from ipywidgets import FloatSlider, interactive  # type: ignore[import-untyped]
+    from ipywidgets import FloatSlider, interactive
 
     def show(z1: float, z2: float) -> None:
         from IPython.display import display

@@ -26,7 +26,7 @@ def compute(suite: Suite, submission: Submission, control: Control, blank: Verdi
         return with_results(blank, unread_results(suite, submission.problem))
     course = suite.assignment.course
     start = time.perf_counter()
-    session = Session(control, submission, course.limits)
+    session = Session(control, submission, suite.assignment)
     try:
         try:
             session.load()

@@ -46,7 +46,8 @@ def rebuild(assignment: Assignment, submission: Submission) -> NotebookNode:
     ]
     raw = _raw_cells(submission)[:MOST_CELLS]
     answers = _answers(assignment, submission, raw)
-    theirs = list(_counterparts(raw, answers, {name for name in released if isinstance(name, str)}))
+    texts = {name: cell.source for cell, name in zip(notebook.cells, released, strict=True) if isinstance(name, str)}
+    theirs = list(_counterparts(raw, answers, texts))
     for cell, name in zip(notebook.cells, released, strict=True):
         if name in answers:
             cell.source = _shortened(answers[name].source)
@@ -94,17 +95,27 @@ def _answers(assignment: Assignment, submission: Submission, raw: list[RawCell])
     return answers | {name: Answer(text) for name, text in submission.answers.items()}
 
 
-def _counterparts(raw: list[RawCell], answers: dict[str, Answer], names: set[str]) -> Iterator[str | Plain]:
-    """The student's cells in order; for one that has a counterpart in the release, its name."""
+def _counterparts(raw: list[RawCell], answers: dict[str, Answer], texts: dict[str, str]) -> Iterator[str | Plain]:
+    """The student's cells in order; for one that has a counterpart in the release, its name.
+
+    What answers nothing has one only if its text is the released text, in `texts`, whatever it is called: a student may
+    write into the cell of a question, or of a check, and an editor may drop names.
+    """
     fills = {answer.number: name for name, answer in answers.items() if answer.number}
+    unchanged: dict[str, list[str]] = {}
+    for name, text in texts.items():
+        if name not in answers:
+            unchanged.setdefault(text.strip(), []).append(name)
     seen: set[str] = set()
     for cell in raw:
-        name = fills.get(cell.number) or ("" if cell.name in fills.values() else cell.name)
-        if name in names and name not in seen:
+        source = cell.source.strip()
+        written = cell.name if cell.name in answers and not answers[cell.name].number else ""
+        candidates = [fills.get(cell.number, ""), written, *unchanged.get(source, [])]
+        if name := next((name for name in candidates if name in texts and name not in seen), ""):
             seen.add(name)
             yield name
-        elif cell.source.strip():
-            yield Plain("code" if cell.kind == "code" else "markdown", _shortened(cell.source.strip()))
+        elif source:
+            yield Plain("code" if cell.kind == "code" else "markdown", _shortened(source))
 
 
 def _defined(source: str) -> set[str]:

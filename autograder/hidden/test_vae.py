@@ -23,8 +23,8 @@ from autograder.properties.distributions import (
     standard_normal_nodes,
 )
 from autograder.properties.networks import (
-    SAME_SIGN,
-    XOR,
+    ALTERNATING,
+    CORNERS,
     Parallel,
     affine_encoder,
     assert_learns,
@@ -99,10 +99,10 @@ class TestDecoder:
 
     @weight(3)
     def test_learns_what_no_affine_map_can(self, student: Any) -> None:
-        """It can learn: Adam fits its logits to 3 where two latent variables have the same sign, and to −3 elsewhere."""
+        """It can learn: Adam fits its logits at the corners of a rectangle to 3, −3, 3, −3, round and round."""
         assert_learns(
             student.Decoder(2, 32, 1),
-            lambda decoder: (decoder(XOR) - SAME_SIGN).square().mean() / 9,
+            lambda decoder: (decoder(CORNERS) - ALTERNATING).square().mean() / 9,
             hint="a hidden layer needs a nonlinearity after it, and the last layer none: logits may be any real number.",
         )
 
@@ -121,7 +121,7 @@ class TestDecoder:
         """It is no affine map: halfway between two codes the logits are not halfway."""
         decoder = student.Decoder(3, 32, 4)
         redraw(decoder, generator)
-        assert_not_affine(decoder.eval(), torch.randn(2, 3, generator=generator))
+        assert_not_affine(decoder.eval(), *2 * torch.randn(2, 8, 3, generator=generator))
 
     @given(generator=generators())
     @settings(max_examples=2)
@@ -178,11 +178,11 @@ class TestEncoder:
 
     @weight(3)
     def test_learns_what_no_affine_map_can(self, student: Any) -> None:
-        """It can learn: Adam fits mu to 3 where two pixels have the same sign and to −3 elsewhere, logvar to the opposite."""
+        """It can learn: Adam fits mu at the corners of a rectangle to 3, −3, 3, −3, round and round, and logvar to the opposite."""
 
         def loss(encoder: nn.Module) -> Tensor:
-            mu, logvar = encode(encoder, XOR)
-            return ((mu - SAME_SIGN).square().mean() + (logvar + SAME_SIGN).square().mean()) / 18
+            mu, logvar = encode(encoder, CORNERS)
+            return ((mu - ALTERNATING).square().mean() + (logvar + ALTERNATING).square().mean()) / 18
 
         assert_learns(
             student.Encoder(2, 32, 1),
@@ -207,7 +207,8 @@ class TestEncoder:
         encoder = student.Encoder(3, 32, 4)
         redraw(encoder, generator)
         encoder.eval()
-        assert_not_affine(lambda x: torch.cat(encode(encoder, x), dim=1), torch.randn(2, 3, generator=generator))
+        points = 2 * torch.randn(2, 8, 3, generator=generator)
+        assert_not_affine(lambda x: torch.cat(encode(encoder, x), dim=1), *points)
 
     @given(generator=generators())
     @settings(max_examples=2)

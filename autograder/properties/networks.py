@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from coursekit.properties import assert_close, assert_finite, assert_independent, describe, fail
 
-XOR = torch.tensor([[-2.0, -2.0], [-2.0, 2.0], [2.0, -2.0], [2.0, 2.0]])
-"""Four inputs (4, 2) and `SAME_SIGN`, a target (4, 1) that the best affine map does not come nearer to than a constant."""
-SAME_SIGN = torch.tensor([[3.0], [-3.0], [-3.0], [3.0]])
+CORNERS = torch.tensor([[1.0, -2.0], [4.0, -2.0], [1.0, 2.0], [4.0, 2.0]])
+"""The corners of a rectangle (4, 2), no two of them in line with 0, so that networks without biases have a chance, too."""
+ALTERNATING = torch.tensor([[3.0], [-3.0], [-3.0], [3.0]])
+"""A target at the corners (4, 1) that no affine map comes nearer to than 0 does."""
 
 
 class Parallel(nn.Sequential):
@@ -106,14 +107,19 @@ def assert_spread(values: Tensor, *, what: str) -> None:
         )
 
 
-def assert_not_affine(function: Callable[[Tensor], Tensor], ends: Tensor) -> None:
-    """Check that the image of the middle of two points (2, n) is not the middle of their images.
+def assert_not_affine(function: Callable[[Tensor], Tensor], first: Tensor, last: Tensor) -> None:
+    """Check that the value in the middle of two points is not always the middle of their values.
+
+    Args:
+        function: of a batch of points.
+        first: several points (n, …).
+        last: as many others, far from these.
 
     Raises:
-        PropertyFailed: it is.
+        PropertyFailed: it is, for all n pairs.
     """
-    first, last, middle = function(torch.cat([ends, ends.mean(0, keepdim=True)]))
-    if not (middle - (first + last) / 2).abs().max() > 1e-3 * (first - last).abs().max():
+    start, end, middle = function(torch.cat([first, last, (first + last) / 2])).chunk(3)
+    if not (middle - (start + end) / 2).abs().max() > 1e-3 * (start - end).abs().max():
         fail("The output halfway between two inputs is exactly halfway between their outputs: the network is affine.")
 
 

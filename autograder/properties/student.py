@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autograder.course import Limits
+from autograder.course import Assignment
+from autograder.exercise import HANDS_ON, Starter
 from autograder.sandbox import Control, StudentError, Worker, WorkerDied, WorkerLimits
 from autograder.submission import Cell, Submission
 
@@ -31,9 +32,10 @@ class CellFault:
 class Session:
     """A submission in a worker, renewed when it dies."""
 
-    def __init__(self, control: Control, submission: Submission, limits: Limits) -> None:
+    def __init__(self, control: Control, submission: Submission, assignment: Assignment) -> None:
         self._control = control
-        self._limits = limits
+        self._limits = limits = assignment.course.limits
+        self._stubs = stubs(assignment.starter)
         self._cells = submission.cells
         self._how: list[How] = ["definitions" if cell.definitions_only else "all" for cell in submission.cells]
         self._worker: Worker | None = None
@@ -76,14 +78,14 @@ class Session:
             limits.seconds_per_call,
         )
         worker.peer.deadline = self._end
-        names: list[str] = []
+        worker.run(self._stubs, "starter")
         for index, (cell, how) in enumerate(zip(self._cells, self._how, strict=True)):
             if how == "nothing":
                 continue
             try:
                 only_definitions = how == "definitions"
                 seconds = limits.seconds_per_cell
-                names = worker.run(cell.source, cell_name(cell), only_definitions=only_definitions, seconds=seconds)
+                worker.run(cell.source, cell_name(cell), only_definitions=only_definitions, seconds=seconds)
             except StudentError as error:
                 self._note(index, cell, str(error))
             except WorkerDied as death:
@@ -91,6 +93,7 @@ class Session:
                 self._note(index, cell, death.reason)
                 self._how[index] = "nothing" if how == "definitions" else "definitions"
                 return None
+        names = worker.run(FORGET_STUBS, "starter")
         self.names = frozenset(names)
         return worker
 
@@ -119,6 +122,29 @@ class Session:
     def close(self) -> None:
         """End the worker."""
         self.bury()
+
+
+FORGET_STUBS = """
+for name, stub in __stubs__.items():
+    if globals().get(name) is stub:
+        del globals()[name]
+"""
+
+
+def stubs(starter: Starter) -> str:
+    """The starter's imports and stubs, which stand in a worker before the submission's cells run.
+
+    A stub is the default of an argument in later exercises, which are passed something right when they are graded. So a
+    student whose own definition failed, or who deleted it, loses that exercise and no other. What is still a stub after the
+    last cell is taken away again (`FORGET_STUBS`): it counts as not defined.
+    """
+    sources = [
+        cell.source
+        for cell in starter.notebook.cells
+        if cell.cell_type == "code" and HANDS_ON not in cell.metadata.get("tags", ())
+    ]
+    names = [exercise.name for exercise in starter.exercises]
+    return "\n\n".join([*sources, f"__stubs__ = {{name: globals()[name] for name in {names!r}}}"])
 
 
 def cell_name(cell: Cell) -> str:

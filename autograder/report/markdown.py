@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import bleach  # type: ignore[import-untyped]
+import bleach
 import mistune
 from markupsafe import Markup, escape
 

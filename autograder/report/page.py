@@ -13,9 +13,9 @@ from typing import Literal
 
 from markupsafe import Markup
 from nbformat import NotebookNode
-from pygments import highlight  # type: ignore[import-untyped]
-from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
-from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 from autograder.course import Assignment
 from autograder.report import TEMPLATES

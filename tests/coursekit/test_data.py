@@ -1,4 +1,6 @@
 import math
+import socket
+import sys
 from collections import Counter
 
 import pytest
@@ -69,6 +71,15 @@ def test_mnist_on_disk_is_used_without_a_network(mnist_files):
     assert torch.allclose(found.train[0, :3], torch.tensor([0.0, 1.0, 2.0]) / 255)
 
 
+def test_without_torchvision_the_bundled_digits_stand_in(monkeypatch):
+    """It is optional: a large package, needed for nothing else."""
+    monkeypatch.delenv("COURSEKIT_OFFLINE", raising=False)
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
+    assert load_digits().name == "scikit-learn's digits"
+    with pytest.raises(OSError, match=r"use load_digits\('bundled'\)"):
+        load_digits("mnist")
+
+
 def test_asking_for_mnist_in_vain_says_what_to_do(nowhere, monkeypatch):
     def refuse(*args, **kwargs):
         raise RuntimeError("Dataset not found")
@@ -80,8 +91,6 @@ def test_asking_for_mnist_in_vain_says_what_to_do(nowhere, monkeypatch):
 
 def test_a_slow_server_is_not_waited_for_long(monkeypatch):
     """The time limit holds while the data are fetched, and is taken back afterwards."""
-    import socket
-
     limits = []
 
     def give_up(*args, **kwargs):

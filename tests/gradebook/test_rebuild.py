@@ -167,6 +167,26 @@ def test_written_answers_are_put_in(desk, rebuilt):
     assert source(rebuilt(desk.notebook(answer="Two signs make none.")), "why_squares") == "Two signs make none."
 
 
+def test_an_answer_in_the_cell_of_its_question_is_not_lost(desk, rebuilt):
+    notebook = desk.notebook()
+    for cell in notebook.cells:
+        if cell.source.startswith("Why are squares"):
+            cell.source += "\n\nBecause two signs make none."
+    result = rebuilt(notebook)
+    assert source(result, "why_squares_prompt") == "Why are squares never negative?"
+    assert any("two signs make none" in cell.source and "nbgrader" not in cell.metadata for cell in result.cells)
+
+
+def test_a_notebook_that_lost_all_names_is_told_by_its_text(mini, desk, rebuilt):
+    notebook = desk.notebook(square="# mine")
+    for cell in notebook.cells:
+        cell.metadata = {}
+    result = rebuilt(notebook)
+    assert roles(result) == roles(build_notebook(mini))
+    assert "# mine" in source(result, "square")
+    assert not any(cell.id.startswith("student-") for cell in result.cells)
+
+
 def test_a_cell_longer_than_anyone_reads_is_cut_for_show(desk, rebuilt):
     notebook = desk.notebook()
     notebook.cells.append(new_markdown_cell("x" * (LONGEST_CELL + 1)))

@@ -53,6 +53,15 @@ def test_an_answer_in_a_cell_that_lost_its_name_waits_for_a_person_too(course, d
     assert recorded.score.earned == 5.0
 
 
+def test_an_answer_in_the_cell_of_its_question_waits_as_well(course, desk, oracle):
+    notebook = desk.notebook()
+    for cell in notebook.cells:
+        if cell.source.startswith("Why are squares"):
+            cell.source += "\n\nBecause two signs make none."
+    desk.hand_in("ada", notebook)
+    assert record(course, "mini", ["ada"])[0].score.waiting == ["why_squares"]
+
+
 def test_nothing_readable_is_an_explicit_zero(course, desk, oracle):
     desk.folder("ada")
     (desk.folder("ben") / "mini.ipynb").write_text("{ this is no notebook")
