@@ -101,7 +101,7 @@ class TestDecoder:
     def test_learns_what_no_affine_map_can(self, student: Any) -> None:
         """It can learn: Adam fits its logits at the corners of a rectangle to 3, −3, 3, −3, round and round."""
         assert_learns(
-            student.Decoder(2, 32, 1),
+            lambda: student.Decoder(2, 32, 1),
             lambda decoder: (decoder(CORNERS) - ALTERNATING).square().mean() / 9,
             hint="a hidden layer needs a nonlinearity after it, and the last layer none: logits may be any real number.",
         )
@@ -178,14 +178,14 @@ class TestEncoder:
 
     @weight(3)
     def test_learns_what_no_affine_map_can(self, student: Any) -> None:
-        """It can learn: Adam fits mu at the corners of a rectangle to 3, −3, 3, −3, round and round, and logvar to the opposite."""
+        """It can learn: Adam fits mu at the corners of a rectangle to 3, −3, 3, −3, round and round, logvar to the opposite."""
 
         def loss(encoder: nn.Module) -> Tensor:
             mu, logvar = encode(encoder, CORNERS)
             return ((mu - ALTERNATING).square().mean() + (logvar + ALTERNATING).square().mean()) / 18
 
         assert_learns(
-            student.Encoder(2, 32, 1),
+            lambda: student.Encoder(2, 32, 1),
             loss,
             hint="a hidden layer needs a nonlinearity after it; mu and logvar need a last layer each, with none after it.",
         )

@@ -32,7 +32,9 @@ def verdict(grader: Grader, path: Path) -> Verdict:
 def test_the_reference_earns_everything_as_script_and_as_notebook(
     vae: Assignment, grader: Grader, tmp_path: Path
 ) -> None:
-    script, notebook = tmp_path / "vae.py", tmp_path / "vae.ipynb"
+    script, notebook = tmp_path / "script" / "vae.py", tmp_path / "notebook" / "vae.ipynb"
+    script.parent.mkdir()
+    notebook.parent.mkdir()
     script.write_text(reference_script(vae), "utf-8")
     nbformat.write(reference_notebook(vae), notebook)
     first, second = verdict(grader, script), verdict(grader, notebook)
