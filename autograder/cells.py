@@ -128,6 +128,8 @@ def script_cells(text: str) -> list[RawCell]:
         last = piece if kind == "text" else _last_piece(lines, starts, ends, piece)
         body = lines[starts[piece] : ends[last]]
         source = _uncommented(body) if kind == "text" else _with_magics(body)
+        if piece == 0 and all(not line.strip() or line.startswith("#") for line in body):
+            source = ""  # Jupytext's header, or a shebang: nothing that anybody wrote as a cell
         cells.append(RawCell(len(cells), kind, source.rstrip(), _metadata(headers[piece]), line=starts[piece] + 1))
         piece = last + 1
     return cells

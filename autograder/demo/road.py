@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -46,7 +47,7 @@ def demo(source: Course, folder: Path, console: Console) -> None:
     Raises:
         CourseError: a step failed.
     """
-    from autograder.demo.class_list import build_class
+    from autograder.demo.class_list import hand_in
     from autograder.release import release
     from autograder.report.feedback import feedback
 
@@ -56,7 +57,8 @@ def demo(source: Course, folder: Path, console: Console) -> None:
     console.print("[bold]2[/]  Release: starters become notebooks; every byte is searched for answers")
     release(course, [SLUG])
     console.print("[bold]3[/]  A class hands in")
-    students = build_class(course, assignment, assignment.submitted_root)
+    with tempfile.TemporaryDirectory(prefix="class-") as desk:
+        students = hand_in(assignment, Path(desk))
     console.print(f"[bold]4[/]  Grading {len(students)} submissions, each in isolation; recording them with nbgrader")
     with progress_bar(console) as progress:
         graded = grade_class(assignment, progress=progress)

@@ -324,7 +324,7 @@ class TestKLDivergence:
         (gradient,) = torch.autograd.grad(kl.sum(), mu)
         assert_between(gradient * mu.sign(), 0, what="the gradient of the divergence in the direction away from 0")
         assert_close(student.kl_divergence(zero, zero).sum(), 0.0, what="the divergence at the prior")
-        assert_between(kl.sum() - 1e-3, 0, tolerance=0, what="the divergence from the prior of something else")
+        assert_between(kl.sum(), 1e-3, tolerance=0, what="the divergence at means other than 0")
 
     @weight(3)
     @given(q=diagonal_gaussians())
@@ -391,7 +391,9 @@ class TestReparameterize:
         z = z.double()
         mean = weights @ z
         assert_close(mean, q.normal.mean[0], tolerance=1e-4, what="the mean of the samples")
-        assert_close(weights @ (z - mean).square(), q.normal.variance[0], tolerance=1e-3, what="their variance")
+        assert_close(
+            weights @ (z - mean).square(), q.normal.variance[0], tolerance=1e-3, what="the variance of the samples"
+        )
 
     @given(q=diagonal_gaussians(), generator=generators())
     @settings(max_examples=6)
@@ -401,7 +403,10 @@ class TestReparameterize:
         z = student.reparameterize(q.mu, q.logvar, noise)
         assert_shape(z, tuple(q.mu.shape), what="the sample")
         assert_close(
-            q.normal.cdf(z.double()), Normal(0.0, 1.0).cdf(noise.double()), tolerance=1e-4, what="its quantile"
+            q.normal.cdf(z.double()),
+            Normal(0.0, 1.0).cdf(noise.double()),
+            tolerance=1e-4,
+            what="the quantile of the sample",
         )
 
     @weight(3)
@@ -568,8 +573,9 @@ class TestBetaVaeLoss:
         assert_depends(loss, log_likelihood, what="the loss", on_what="the log-likelihood")
         assert_depends(loss, kl, what="the loss", on_what="the KL divergence")
         by_likelihood, by_kl = torch.autograd.grad(loss.sum(), (log_likelihood, kl))
-        assert_between(by_likelihood, None, 0, what="the gradient with respect to the log-likelihood")
-        assert_between(by_kl, 0, None, what="the gradient with respect to the KL divergence")
+        hint = "the loss is minimised, so the likelihood has to lower it and the KL divergence to raise it."
+        assert_between(by_likelihood, None, 0, what="the gradient with respect to the log-likelihood", hint=hint)
+        assert_between(by_kl, 0, None, what="the gradient with respect to the KL divergence", hint=hint)
 
     @weight(3)
     @given(
@@ -1024,8 +1030,12 @@ class TestImportanceWeightedBound:
         assert_close(twice, once, tolerance=1e-4, what="the bound of samples given twice", sizes={"samples": 3})
         assert_shape(once, (2,), what="the bound")
         log_weights = log_joint - log_q
-        assert_between(once - log_weights.mean(0), 0, tolerance=1e-4, what="what it is above the mean ELBO")
-        assert_between(log_weights.amax(0) - once, 0, tolerance=1e-4, what="what it is below the best sample")
+        assert_between(
+            once - log_weights.mean(0), 0, tolerance=1e-4, what="the bound, less the mean of log p(x, z) − log q(z|x),"
+        )
+        assert_between(
+            log_weights.amax(0) - once, 0, tolerance=1e-4, what="the log-weight of the best sample, less the bound,"
+        )
 
     @weight(4)
     @given(log_weights=tensors((3, 2)), shift=st.sampled_from([-1e4, 1e4, -200.0, 200.0]), of=st.booleans())
@@ -1213,8 +1223,9 @@ class TestTextElbo:
         chosen = gradient.gather(2, place).squeeze(2)
         others = gradient.scatter(2, place, -torch.inf).amax(2)
         words = tokens != options["padding"]
-        assert_between(chosen[words] - 1e-6, 0, tolerance=0, what="the gradient for the score of a word that is there")
-        assert_between((chosen - others)[words] - 1e-6, 0, tolerance=0, what="what it is above that of other words")
+        assert_between(chosen[words], 1e-6, tolerance=0, what="the gradient for the score of a word that is there")
+        above = "the gradient for that score, less the largest for another word at its place,"
+        assert_between((chosen - others)[words], 1e-6, tolerance=0, what=above)
 
     @weight(3)
     @given(call=text_calls())

@@ -12,14 +12,15 @@ One file for each assignment. A short mistake is written out, a mistake in a lon
 from __future__ import annotations
 
 import ast
-import importlib
-import importlib.util
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, TypeVar
+
+from autograder.course import Assignment
+from autograder.properties.suite import import_file
 
 Definition = TypeVar("Definition", bound=Callable[..., Any])
 
@@ -83,7 +84,7 @@ def mistakes_in(module: ModuleType) -> tuple[Mistake, ...]:
     return tuple(replace(item, name=name) for name, item in found.items() if isinstance(item, Mistake))
 
 
-def known_mistakes(slug: str) -> tuple[Mistake, ...]:
+def known_mistakes(assignment: Assignment) -> tuple[Mistake, ...]:
     """The known mistakes of an assignment; none if it has no file of them."""
-    name = f"{__name__}.{slug}"
-    return mistakes_in(importlib.import_module(name)) if importlib.util.find_spec(name) else ()
+    path = assignment.mistakes_path
+    return mistakes_in(import_file(path, f"{__name__}.{assignment.slug}")) if path.is_file() else ()

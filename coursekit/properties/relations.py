@@ -103,7 +103,8 @@ def _meaning_of_factor(factor: float, sizes: Mapping[str, int]) -> str:
     """Why it may be this factor; empty if nothing explains it."""
     large = max(factor, 1 / factor)
     for count, labels in _sizes(sizes):
-        if math.isclose(large, count, rel_tol=1e-3):
+        # A factor of 2 comes from a forgotten ½ or a doubled term far more often than from a dimension of size 2.
+        if count > 2 and math.isclose(large, count, rel_tol=1e-3):
             guess = "a sum where a mean" if factor > 1 else "a mean where a sum"
             return f", and {count} is the size of {labels} ({guess} is expected?)"
         root = math.sqrt(count)

@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[2]
 ASSIGNMENT = Course.load(REPOSITORY).assignment("vae")
 EXERCISES = [exercise.name for exercise in ASSIGNMENT.exercises]
 ALTERNATES = sorted((REPOSITORY / "tests" / "alternates" / "vae").glob("*.py"))
-MISTAKES = known_mistakes("vae")
+MISTAKES = known_mistakes(ASSIGNMENT)
 REFERENCE = importlib.import_module("solutions.vae")
 NOT_DIFFERENTIABLE = {"kl_weight", "train_vae", "embed", "interpolate_latents", "anomaly_score", "word_dropout"}
 
