@@ -82,7 +82,7 @@ def grade_class(
         notes, seconds = {}, {}
         progress("Grading", 0, len(submissions))
         for done, (submission, verdict) in enumerate(grader.verdicts(submissions.values()), 1):
-            notes[id(submission)] = verdict.notes
+            notes[id(submission)] = (*filter(None, [submission.problem]), *verdict.notes)
             seconds[id(submission)] = verdict.seconds.get("total", 0.0)
             progress("Grading", done, len(submissions))
         with graders.using(assignment, grader):

@@ -92,11 +92,11 @@ def progress_bar(console: Console) -> Iterator[Progress]:
 
 def class_table(graded: Iterable[Graded]) -> Table:
     """A class, one line a student."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("student")
-    table.add_column("score", justify="right")
-    table.add_column("late", justify="right")
-    table.add_column("full / half / none", justify="center")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("student", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("late", justify="right", no_wrap=True)
+    table.add_column("full/half/none", justify="center", no_wrap=True)
     table.add_column("notes")
     for item in graded:
         if item.failure is not None:
