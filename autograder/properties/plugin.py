@@ -69,13 +69,21 @@ class Recorder:
                 if self._left < 0:
                     raise ShrinkingDone
             try:
-                test(*args, **kwargs)
+                without_outcomes(test, *args, **kwargs)
             except (Exception, WorkerDied) as error:
                 if not isinstance(error, HypothesisException):  # assume() is not a failure
                     self.last = Failure(error, {name: value for name, value in kwargs.items() if name not in FIXTURES})
                 raise
 
         return watched
+
+
+def without_outcomes(test: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Run a test; pytest's own way of failing, as in `pytest.raises`, becomes an ordinary failed assertion."""
+    try:
+        test(*args, **kwargs)
+    except pytest.fail.Exception as error:
+        raise AssertionError(str(error)) from None
 
 
 class SuiteModule(pytest.Module):
@@ -335,6 +343,7 @@ def student_message(error: StudentError) -> str:
 # Plugins of pytest that have nothing to do here; some cost tenths of a second at the end of every run.
 QUIET = """
     terminal cacheprovider faulthandler unraisableexception threadexception logging doctest junitxml pastebin unittest
+    hypothesispytest
 """.split()
 
 

@@ -4,11 +4,12 @@ Nothing in here knows the course. `Sandbox` starts a fork server, `Control.spawn
 cells and answers calls.
 """
 
+from autograder.sandbox.control import Control, Worker, WorkerLimits
 from autograder.sandbox.errors import Frame, ProtocolError, SandboxError, StudentError, WorkerDied
-from autograder.sandbox.host import Opaque, RemoteIterator, RemoteObject
 from autograder.sandbox.module import RemoteModule
 from autograder.sandbox.peer import RemoteFunction
-from autograder.sandbox.session import Control, Sandbox, Tier, Worker, WorkerLimits
+from autograder.sandbox.remote import Opaque, RemoteIterator, RemoteObject
+from autograder.sandbox.session import Sandbox, Tier
 
 __all__ = [
     "Control",

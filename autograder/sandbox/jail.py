@@ -22,6 +22,12 @@ from collections.abc import Iterable, Sequence
 
 libc = ctypes.CDLL(None, use_errno=True)
 
+# Of /proc only the worker's own part: the command lines of other processes name files, courses, students.
+SYSTEM_FILES = [
+    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems"),
+    *("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"),
+]
+
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = (
     *(0x0002_0000, 0x0400_0000, 0x0800_0000),
     *(0x2000_0000, 0x4000_0000),
@@ -62,19 +68,22 @@ def fork_into_pid_namespace(own: int) -> int:
         own: descriptor of this process's own PID namespace, to which later forks return.
     """
     unshare(CLONE_NEWPID)
-    child = os.fork()
-    if child:
-        check(libc.setns(own, CLONE_NEWPID), "setns")
+    child = -1
+    try:
+        child = os.fork()
+    finally:
+        if child:  # the parent, also after a fork that failed: its next child gets a namespace of its own again
+            check(libc.setns(own, CLONE_NEWPID), "setns")
     return child
 
 
-def private_namespaces(disk_mb: int) -> None:
-    """A network without interfaces, no shared memory with anyone, and a /tmp of its own that is gone with the worker."""
+def private_namespaces(scratch: str, disk_mb: int) -> None:
+    """A network without interfaces, no shared memory with anyone, and an empty folder that is gone with the worker."""
     unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET)
     mount("none", "/", "", MS_REC | MS_PRIVATE)
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
     # Inodes are bounded as well: a million empty files cost kernel memory that no size limit counts.
-    mount("tmpfs", "/tmp", "tmpfs", flags, f"size={disk_mb}m,nr_inodes=4096,mode=1777")
+    mount("tmpfs", scratch, "tmpfs", flags, f"size={disk_mb}m,nr_inodes=4096,mode=1777")
     mount("tmpfs", "/dev/shm", "tmpfs", flags, f"size={disk_mb}m,nr_inodes=256,mode=1777")
     mount("proc", "/proc", "proc", flags)
 
@@ -94,15 +103,20 @@ def virtual_memory() -> int:
         return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def limit_resources(memory_mb: int, cpu_seconds: int, file_mb: int) -> None:
-    """Finite memory (beyond what the interpreter and its libraries map already), processor time, files; no core dumps."""
+def limit_resources(memory_mb: int, cpu_seconds: int, file_mb: int, threads: int | None) -> None:
+    """Finite memory (beyond what the interpreter and its libraries map already), processor time, files; no core dumps.
+
+    Threads are counted by user: so only where a worker shares its user with no more than the other workers.
+    """
     address_space = virtual_memory() + (memory_mb << 20)
     file_size = file_mb << 20
+    if threads is not None:
+        resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
     for kind, soft, hard in (
         (resource.RLIMIT_AS, address_space, address_space),
         (resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 2),
         (resource.RLIMIT_FSIZE, file_size, file_size),
-        (resource.RLIMIT_NOFILE, 256, 256),
+        (resource.RLIMIT_NOFILE, 128, 128),
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_MSGQUEUE, 0, 0),
@@ -114,7 +128,7 @@ def limit_resources(memory_mb: int, cpu_seconds: int, file_mb: int) -> None:
 
 
 def drop_privileges(uid: int | None) -> None:
-    """Become `uid` (None: stay), lose every capability, and never gain any: then die with the parent."""
+    """Become `uid` (None: stay), lose every capability, and never gain any."""
     for capability in range(64):
         if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
             break  # past the last one that this kernel knows, or not ours to drop
@@ -127,6 +141,11 @@ def drop_privileges(uid: int | None) -> None:
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_DUMPABLE, 0)
+    die_with_parent()  # again: a change of user forgets it
+
+
+def die_with_parent() -> None:
+    """Whatever happens to the fork server, its workers do not survive it."""
     prctl(PR_SET_PDEATHSIG, SIGKILL)
 
 
@@ -209,14 +228,15 @@ def lock(
     readable: Sequence[str],
     program: bytes,
     limits: dict[str, int],
+    threads: int | None,
 ) -> None:
     """Put every lock on, in the only order that works: each step takes away what the next no longer needs."""
     if namespaces:
-        private_namespaces(limits["disk_mb"])
+        private_namespaces(scratch, limits["disk_mb"])
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # if the machine runs out of memory, this process goes first
-    limit_resources(limits["memory_mb"], limits["cpu_seconds"], max(limits["disk_mb"], limits["output_mb"]))
+    limit_resources(limits["memory_mb"], limits["cpu_seconds"], max(limits["disk_mb"], limits["output_mb"]), threads)
     drop_privileges(uid)
-    system = ["/proc", "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"]
-    restrict_files([*readable, *system], [scratch, "/dev/null", *(["/dev/shm"] if namespaces else [])])
+    writable = [scratch, "/dev/null", *(["/dev/shm"] if namespaces else [])]
+    restrict_files([*readable, *SYSTEM_FILES], writable)
     install_filter(program)

@@ -11,48 +11,39 @@ Tensors take part in a call in three ways:
 
     sent      travel with the call (arguments)
     linked    the other end holds its own copy and the result may depend on it (parameters of a module that lives there)
-    watched   may be changed in place by the call, and such changes come back (state of modules, see `module`)
+    watched   may be changed in place by the call, and such changes come back (state of modules, see `module`; generators)
 """
 
 from __future__ import annotations
 
-import weakref
-from collections import deque
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 import torch
 from torch import nn
 
 from autograder.sandbox import values
 from autograder.sandbox.errors import ProtocolError
-from autograder.sandbox.module import NAME_LENGTH, RemoteModule, Watched, changes, describe, refresh
-from autograder.sandbox.values import Tree
-from autograder.sandbox.wire import Channel, Timeout, clean
+from autograder.sandbox.lending import Lease, Leases, Lending
+from autograder.sandbox.module import NAME_LENGTH, Exchange, RemoteModule, State, describe, refresh
+from autograder.sandbox.values import Tree, append_tensor
+from autograder.sandbox.wire import Channel, Message, Timeout, clean
 
 MAX_NESTING = 20  # calls within calls, across the boundary
-MAX_NODES = 20_000
-MAX_FREED = 5_000  # node numbers given back with one message
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back for a request."""
-
-    header: dict[str, Any]
-    tensors: list[torch.Tensor]
-    differentiable: list[bool]
 
 
 @dataclass
 class Outgoing:
-    """The tensors that one encoded value involves."""
+    """The tensors that one encoded value involves; `watched` say what to do with a new value."""
 
     is_reply: bool = False
     sent: list[torch.Tensor] = field(default_factory=list)
     linked: list[torch.Tensor] = field(default_factory=list)
-    watched: list[Any] = field(default_factory=list)
+    watched: list[Callable[[torch.Tensor], None]] = field(default_factory=list)
 
 
 @dataclass
@@ -61,16 +52,53 @@ class Incoming:
 
     sent: list[torch.Tensor]
     linked: list[torch.Tensor] = field(default_factory=list)
-    watched: list[Watched] = field(default_factory=list)
+    exchanges: list[Exchange | DrawnFrom] = field(default_factory=list)
+    places: int = 0
+    taken: set[int] = field(default_factory=set)
+
+    def take(self, index: object) -> torch.Tensor:
+        """The tensor of that number. Each goes to one place: else a short text could stand for any number of copies.
+
+        Raises:
+            ProtocolError: there is none, or it has been taken.
+        """
+        if type(index) is not int or not 0 <= index < len(self.sent) or index in self.taken:
+            raise ProtocolError("a reference to a tensor that did not come")
+        self.taken.add(index)
+        return self.sent[index]
+
+    def new_place(self) -> int:
+        """The next index in the other end's `watched`."""
+        self.places += 1
+        return self.places - 1
+
+
+class DrawnFrom:
+    """A generator that was passed to a call: what is drawn from it there is drawn here, too."""
+
+    number = None
+
+    def __init__(self, generator: torch.Generator, place: int) -> None:
+        self._generator, self._place = generator, place
+        self._before = generator.get_state()
+
+    def changes(self) -> list[tuple[int, torch.Tensor]]:
+        """Its new state, if the call drew from it."""
+        now = self._generator.get_state()
+        return [] if torch.equal(now, self._before) else [(self._place, now)]
 
 
 @dataclass(frozen=True)
 class Node:
     """A computation that may be differentiated later."""
 
-    inputs: list[torch.Tensor | None]
+    inputs: list[torch.Tensor]
     outputs: list[torch.Tensor]
-    size: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of its tensors."""
+        return sum(tensor.nbytes for tensor in (*self.inputs, *self.outputs))
 
 
 def is_differentiable(tensor: torch.Tensor) -> bool:
@@ -79,35 +107,24 @@ def is_differentiable(tensor: torch.Tensor) -> bool:
 
 
 class Peer:
-    """What both ends have in common. `verbs` are the requests that this end serves, by name."""
+    """What both ends have in common."""
 
-    max_held = 1 << 31  # bytes of tensors in nodes
+    verbs: ClassVar[frozenset[str]] = frozenset({"call", "vjp"})  # the requests that are served, by `serve_…`
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.lent: dict[int, Any] = {}
+        self.lending = Lending()
+        self.leases = Leases()
         self.nodes: dict[int, Node] = {}
-        self.held = 0
-        self.unused: deque[int] = deque()  # nodes of the other end that nothing here refers to any more
         self.nesting = 0
-        self._last = 0
-        self._handles: dict[int, int] = {}  # of modules, which are lent once
+        self._known: dict[int, State] = {}  # of the modules that are lent: what the other end knows
+        self._mirrors: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
-    @property
-    def verbs(self) -> Mapping[str, Callable[..., Reply]]:
-        """The requests that this end serves."""
-        return {"call": self.serve_call, "vjp": self.serve_vjp}
-
-    def number(self) -> int:
-        """A handle that was never used before."""
-        self._last += 1
-        return self._last
-
-    def lend(self, thing: object) -> int:
-        """Keep `thing` so that the other end can refer to it; its handle."""
-        handle = self.number()
-        self.lent[handle] = thing
-        return handle
+    def forget(self, number: int) -> None:
+        """The other end holds no lease on that number any more."""
+        self.nodes.pop(number, None)
+        self._known.pop(number, None)
+        self.lending.forget(number)
 
     # ---- values, completed by each end
 
@@ -116,35 +133,69 @@ class Peer:
         match value:
             case RemoteFunction():
                 outgoing.linked += value.linked
-                return {"home": value.handle}
+                return {"home": value.number}
             case RemoteModule() if value._peer is self:
                 return {"home": value.encode_state(outgoing)}
             case nn.Module():
-                if id(value) not in self._handles:
-                    self._handles[id(value)] = self.lend(value)
-                return {"module": describe(value, self._handles[id(value)], outgoing)}
+                return {"module": self.describe(value, outgoing)}
+            case torch.Generator():
+                outgoing.watched.append(partial(values.set_state, value))
+                return {"generator": append_tensor(value.get_state(), outgoing.sent)}
         return None
 
     def decode_other(self, kind: str, content: Any, incoming: Incoming) -> object:
         """The inverse of the other end's `encode_other`."""
         match kind, content:
-            case "home", int(handle) if handle in self.lent:
-                return self.lent[handle]
-            case "home", [int(handle), str(path), bool(training), list(state)]:
-                root = self.lent.get(handle)
+            case "home", int(number) if number in self.lending.things:
+                return self.lending.things[number]
+            case "home", [int(number), str(path), list(modes), list(state)]:
+                root = self.lending.things.get(number)
                 if not isinstance(root, nn.Module):
                     raise ProtocolError("a module that was not lent")
-                return refresh(root, path, training, state, incoming)
+                return self.refresh(root, number, [path, modes, state], incoming)
             case "module", {
-                "handle": int(handle),
+                "handle": int(number),
                 "class": str(name),
                 "training": bool(training),
                 "state": list(state),
+                "tied": list(tied),
             }:
-                module = RemoteModule(self, handle, "", clean(name, NAME_LENGTH), training)
-                module.adopt(state, incoming)
-                return module
+                mirror = self.stand_in(
+                    RemoteModule, number, lambda lease: RemoteModule.of(self, lease, clean(name, NAME_LENGTH))
+                )
+                mirror.adopt(training, state, tied, incoming)
+                return mirror
+            case "generator", index:
+                generator = torch.Generator()
+                values.set_state(generator, incoming.take(index))
+                incoming.exchanges.append(DrawnFrom(generator, incoming.new_place()))
+                return generator
         raise ProtocolError(f"a value of the unknown kind {clean(kind, NAME_LENGTH)!r}")
+
+    def describe(self, module: nn.Module, outgoing: Outgoing) -> dict[str, Any]:
+        """Lend a module; see `module.describe`."""
+        number = self.lending.lend(module)
+        known = self._known.setdefault(number, {})
+        return describe(module, number, known, outgoing, partial(self.take_change, module))
+
+    def refresh(self, root: nn.Module, number: int, claim: list[Any], incoming: Incoming) -> nn.Module:
+        """See `module.refresh`."""
+        return refresh(root, number, self._known.setdefault(number, {}), claim, incoming)
+
+    def take_change(self, module: nn.Module, tensor: torch.Tensor, new: torch.Tensor) -> None:
+        """A call at the other end changed a parameter or buffer of a module that lives here."""
+        if new.shape != tensor.shape:
+            raise ProtocolError("a change of shape")
+        with torch.no_grad():
+            tensor.copy_(new)
+
+    def stand_in(self, kind: type, number: int, make: Callable[[Lease], Any]) -> Any:
+        """What stands here for a thing at the other end: one object as long as something refers to it."""
+        lease = self.leases.of(number)
+        found = self._mirrors.get(number)
+        if not isinstance(found, kind):
+            found = self._mirrors[number] = make(lease)
+        return found
 
     def encode(self, value: object, outgoing: Outgoing) -> Tree:
         """See `values.encode`."""
@@ -152,26 +203,29 @@ class Peer:
 
     def decode(self, tree: Tree, incoming: Incoming) -> Any:
         """See `values.decode`."""
-        return values.decode(tree, incoming.sent, lambda kind, content: self.decode_other(kind, content, incoming))
+        return values.decode(tree, incoming.take, lambda kind, content: self.decode_other(kind, content, incoming))
 
     # ---- asking
 
+    def take_back(self, header: dict[str, Any]) -> None:
+        """Forget what the other end, as it says with a request, no longer refers to."""
+        for number in header.get("free", ()):
+            self.forget(number)
+
     def request(
-        self,
-        message: dict[str, Any],
-        tensors: Sequence[torch.Tensor] = (),
-        differentiable: Sequence[bool] | None = None,
-    ) -> Reply:
+        self, message: dict[str, Any], tensors: Sequence[torch.Tensor] = (), differentiable: Sequence[bool] = ()
+    ) -> Message:
         """Send a request and wait for its reply; serve the other end meanwhile.
 
         Raises:
             Exception: what the other end's code raised, as `error_from` builds it.
             ProtocolError, Timeout: the conversation is over.
         """
-        message["free"] = [self.unused.popleft() for _ in range(min(len(self.unused), MAX_FREED))]
+        if returned := self.leases.give_back():
+            message["free"] = returned
         self.channel.send(message, tensors, differentiable)
         while True:
-            reply = Reply(*self.channel.receive())
+            reply = self.channel.receive()
             if "op" not in reply.header:
                 break
             self.serve(reply)
@@ -183,58 +237,70 @@ class Peer:
         """The exception that stands for one at the other end."""
         raise NotImplementedError
 
+    def broken(self, why: str) -> BaseException:
+        """What to raise when the other end broke the protocol."""
+        return ProtocolError(why)
+
+    def ask(
+        self, message: dict[str, Any], linked: Sequence[torch.Tensor | None], sent: Sequence[torch.Tensor]
+    ) -> tuple[Message, list[torch.Tensor]]:
+        """Send a request whose answer is a differentiable function of tensors; the reply, and its tensors in the graph."""
+        recording = torch.is_grad_enabled()
+        reply = self.request(message, sent, [recording and tensor.requires_grad for tensor in sent])
+        node = reply.header.get("node")
+        if type(node) is not int:
+            return reply, reply.tensors
+        return reply, list(RemoteOperation.apply(self, self.leases.of(node), reply, ANCHOR, *linked, *sent))
+
     def call(self, callee: Any, args: Sequence[Any], kwargs: Mapping[str, Any], method: str = "__call__") -> Any:
         """Call something that lives at the other end, as if it were here: autograd included."""
         outgoing = Outgoing()
         tree = self.encode([callee, list(args), dict(kwargs)], outgoing)
         message = {"op": "call", "tree": tree, "method": method, "grad": torch.is_grad_enabled()}
-        box: list[Reply] = []
-        outputs = RemoteOperation.apply(
-            self, message, len(outgoing.linked), box, ANCHOR, *outgoing.linked, *outgoing.sent
-        )
-        self.take_changes(box[0], outgoing.watched)
-        return self.value(box[0], list(outputs))
+        reply, outputs = self.ask(message, outgoing.linked, outgoing.sent)
+        incoming = Incoming(outputs)
+        self.take_changes(reply.header, incoming, outgoing)
+        return self.value(reply.header, incoming)
 
-    def value(self, reply: Reply, tensors: list[torch.Tensor]) -> Any:
-        """The value that a reply carries, made of `tensors`."""
-        return self.decode(reply.header.get("value"), Incoming(tensors))
+    def take_changes(self, header: dict[str, Any], incoming: Incoming, outgoing: Outgoing) -> None:
+        """Apply what the call changed: values one by one, and modules that have to be described anew."""
+        for change in header.get("changed", ()):
+            match change:
+                case [int(place), index] if 0 <= place < len(outgoing.watched):
+                    outgoing.watched[place](incoming.take(index).detach())
+                case _:
+                    raise ProtocolError("a change of something that was not passed")
+        for description in header.get("modules", ()):
+            self.decode_other("module", description, incoming)
 
-    def take_changes(self, reply: Reply, watched: list[Any]) -> None:
-        """Bring changes of module state home. The changed tensors are the last ones of the reply."""
-        indices = reply.header.get("changed", [])
-        if not isinstance(indices, list) or len(indices) > len(reply.tensors):
-            raise ProtocolError("badly formed changes")
-        for index, new in zip(indices, reply.tensors[len(reply.tensors) - len(indices) :], strict=True):
-            if type(index) is not int or not 0 <= index < len(watched):
-                raise ProtocolError("a change of something that was not passed")
-            mirror, name, tensor = watched[index]
-            if new.shape != tensor.shape:
-                raise ProtocolError("a change of shape")
-            with torch.no_grad():
-                tensor.copy_(new)
-            if mirror is not None and new.dtype == tensor.dtype:
-                mirror.note_current(name, tensor)
+    def value(self, header: dict[str, Any], incoming: Incoming) -> Any:
+        """The value that a reply carries."""
+        return self.decode(header.get("value"), incoming)
 
-    def attribute(self, handle: int, path: str, name: str) -> tuple[bool, Any]:
-        """(True, None) for a method of a module at the other end, (False, value) for any other attribute."""
+    def attribute(self, mirror: RemoteModule, name: str) -> Any:
+        """An attribute of a module at the other end."""
         raise AttributeError(f"a module that was passed in has no attribute {name!r} here")
+
+    def set_attribute(self, mirror: RemoteModule, name: str, value: Any) -> None:
+        """Set one. Here, on the mirror: the module of another must not be touched."""
+        object.__setattr__(mirror, name, value)
 
     # ---- serving
 
-    def serve(self, request: Reply) -> None:
+    def serve(self, request: Message) -> None:
         """Carry out one request of the other end and send the reply."""
         header = request.header
         self.nesting += 1
         try:
             verb = header.get("op")
-            if not isinstance(verb, str) or verb not in self.verbs or self.nesting > MAX_NESTING:
+            if not isinstance(verb, str) or verb not in self.verbs:
                 raise ProtocolError("a request that is not served here")
-            for handle in header.get("free", ()):
-                if (node := self.nodes.pop(handle, None)) is not None:
-                    self.held -= node.size
-            with torch.set_grad_enabled(header.get("grad", True) is True):
-                reply = self.verbs[verb](request)
-            self.channel.send(reply.header, reply.tensors, reply.differentiable)
+            if self.nesting > MAX_NESTING:
+                raise RecursionError("maximum depth of calls within calls across the sandbox boundary exceeded")
+            self.take_back(header)
+            with torch.set_grad_enabled(header.get("grad") is not False):
+                reply = getattr(self, f"serve_{verb}")(request)
+            self.channel.send(*reply)
         except (ProtocolError, Timeout):
             raise
         except BaseException as error:
@@ -246,17 +312,13 @@ class Peer:
         """What the other end learns of an exception here; re-raises what must not be answered."""
         raise NotImplementedError
 
-    def keep(self, inputs: list[torch.Tensor | None], outputs: list[torch.Tensor]) -> int:
-        """Keep a computation for later products; its number. Bounded, since the other end says when to forget."""
-        size = sum(tensor.nbytes for tensor in (*inputs, *outputs) if tensor is not None)
-        self.held += size
-        if self.held > self.max_held or len(self.nodes) >= MAX_NODES:
-            raise ProtocolError("too many computations are kept for differentiation")
-        handle = self.number()
-        self.nodes[handle] = Node(inputs, outputs, size)
-        return handle
+    def keep(self, node: Node) -> int:
+        """Keep a computation for later products, until the other end gives its number back."""
+        number = self.lending.new_number()
+        self.nodes[number] = node
+        return number
 
-    def serve_call(self, request: Reply) -> Reply:
+    def serve_call(self, request: Message) -> Message:
         """Call something that was lent."""
         header = request.header
         for tensor, differentiable in zip(request.tensors, request.differentiable, strict=True):
@@ -264,37 +326,44 @@ class Peer:
                 tensor.requires_grad_()
         incoming = Incoming(request.tensors)
         callee, args, kwargs = self.decode(header["tree"], incoming)
-        function = self.callable_of(callee, header.get("method"))
         outgoing = Outgoing(is_reply=True)
-        tree = self.encode(function(*args, **kwargs), outgoing)
-        outputs = outgoing.sent
-        inputs = [*incoming.linked, *incoming.sent]
-        node = self.keep([*inputs], outputs) if any(tensor.requires_grad for tensor in outputs) else None
-        changed = changes(incoming.watched)
-        return Reply(
-            {"value": tree, "node": node, "changed": [index for index, _ in changed]},
-            [*outputs, *[tensor for _, tensor in changed]],
-            [*[tensor.requires_grad for tensor in outputs], *[False] * len(changed)],
-        )
+        tree = self.encode(self.callable_of(callee, header.get("method"))(*args, **kwargs), outgoing)
+        answer: dict[str, Any] = {"value": tree}
+        outputs = list(outgoing.sent)
+        if any(tensor.requires_grad for tensor in outputs):
+            answer["node"] = self.keep(Node([*incoming.linked, *incoming.sent], outputs))
+        self.report_changes(incoming, answer, outgoing)
+        flags = [tensor.requires_grad for tensor in outputs]
+        return Message(answer, outgoing.sent, flags + [False] * (len(outgoing.sent) - len(outputs)))
+
+    def report_changes(self, incoming: Incoming, answer: dict[str, Any], outgoing: Outgoing) -> None:
+        """Tell the other end what the call changed; see `take_changes`."""
+        for exchange in incoming.exchanges:
+            changes = exchange.changes()
+            if changes is not None:
+                found = [[place, append_tensor(tensor, outgoing.sent)] for place, tensor in changes]
+                answer.setdefault("changed", []).extend(found)
+            elif isinstance(exchange, Exchange):
+                answer.setdefault("modules", []).append(self.describe(exchange.module, outgoing))
 
     def callable_of(self, callee: Any, method: object) -> Callable[..., Any]:
-        """What a call request calls."""
-        raise NotImplementedError
+        """What a call request calls: the callee itself, or a method of it."""
+        match method:
+            case "__call__":
+                return callee
+            case "__deepcopy__":
+                return partial(copy.deepcopy, callee)
+        return getattr(callee, str(method))
 
-    def serve_vjp(self, request: Reply) -> Reply:
+    def serve_vjp(self, request: Message) -> Message:
         """The vector-Jacobian product of a kept computation."""
         header = request.header
-        node = self.nodes[header["node"]]
-        graph = header["graph"] is True
+        node, graph, asked = self.nodes[header["node"]], header["graph"] is True, header["asked"]
         cotangents = [tensor.requires_grad_(graph and is_differentiable(tensor)) for tensor in request.tensors]
-        wanted = [
-            tensor
-            for tensor, asked in zip(node.inputs, header["asked"], strict=True)
-            if asked and tensor is not None and tensor.requires_grad
-        ]
+        wanted = [x for x, ask in zip(node.inputs, asked, strict=True) if ask and x.requires_grad]
         pairs = [(node.outputs[i], c) for i, c in zip(header["outputs"], cotangents, strict=True)]
         pairs = [(output, cotangent) for output, cotangent in pairs if output.requires_grad]
-        gradients: tuple[torch.Tensor | None, ...] = ()
+        gradients: Sequence[torch.Tensor | None] = [None] * len(wanted)
         if wanted and pairs:
             gradients = torch.autograd.grad(
                 *([output for output, _ in pairs], wanted, [cotangent for _, cotangent in pairs]),
@@ -302,24 +371,26 @@ class Peer:
                 create_graph=graph,
                 allow_unused=True,
             )
-        found = {id(tensor): gradient for tensor, gradient in zip(wanted, gradients, strict=bool(gradients))}
-        by_input = [found.get(id(x)) if asked else None for x, asked in zip(node.inputs, header["asked"], strict=True)]
+        found = {id(tensor): gradient for tensor, gradient in zip(wanted, gradients, strict=True)}
+        by_input = [found.get(id(x)) if ask else None for x, ask in zip(node.inputs, asked, strict=True)]
         outputs = [gradient for gradient in by_input if gradient is not None]
-        again = None
-        if graph and any(output.requires_grad for output in outputs):
-            again = self.keep([*node.inputs, *cotangents], outputs)
-        return Reply(
-            {"has": [gradient is not None for gradient in by_input], "node": again},
-            outputs,
-            [output.requires_grad for output in outputs],
-        )
+        answer: dict[str, Any] = {"has": [gradient is not None for gradient in by_input]}
+        flags = [output.requires_grad for output in outputs]
+        if graph and any(flags):
+            answer["node"] = self.keep(Node([*node.inputs, *cotangents], outputs))
+        return Message(answer, outputs, flags)
 
 
 class RemoteFunction:
     """A callable that lives at the other end; `linked` are the parameters it closes over."""
 
-    def __init__(self, peer: Peer, handle: Any, name: str, linked: Sequence[torch.Tensor] = ()) -> None:
-        self._peer, self.handle, self.__name__, self.linked = peer, handle, name, list(linked)
+    def __init__(self, peer: Peer, lease: Lease, name: str, linked: Sequence[torch.Tensor] = ()) -> None:
+        self._peer, self._lease, self.__name__, self.linked = peer, lease, name, list(linked)
+
+    @property
+    def number(self) -> int:
+        """Its number there."""
+        return self._lease.number
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it there."""
@@ -333,66 +404,48 @@ class RemoteFunction:
 ANCHOR = torch.zeros((), requires_grad=True)
 
 
-class Reference:
-    """Dies with the graph that refers to a node at the other end, which may then be forgotten."""
-
-
 class RemoteOperation(torch.autograd.Function):
     """A computation at the other end, as one operation of the graph here.
 
-    Its inputs are first the linked tensors, which stay, then the sent ones. The reply is left in `box`: autograd lets only
-    tensors out.
+    Its inputs are first the linked tensors, which stay, then the sent ones. While the graph lives, so does the lease on the
+    other end's node.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, peer: Peer, message: dict[str, Any], linked: int, box: list[Reply], anchor: torch.Tensor, *inputs: Any
+        ctx: Any, peer: Peer, lease: Lease, reply: Message, anchor: torch.Tensor, *inputs: torch.Tensor | None
     ) -> tuple[torch.Tensor, ...]:
-        """Send the request; the tensors of its reply."""
+        """The tensors of the reply."""
         ctx.set_materialize_grads(False)
-        needed = ctx.needs_input_grad[5:]
-        reply = peer.request(message, inputs[linked:], needed[linked:])
-        box.append(reply)
-        node = reply.header.get("node")
-        ctx.peer, ctx.needed, ctx.node = peer, needed, node if type(node) is int else None
-        if ctx.node is not None:
-            ctx.reference = Reference()
-            weakref.finalize(ctx.reference, peer.unused.append, ctx.node)
+        ctx.peer, ctx.lease = peer, lease
         # Only what is differentiated: a buffer among the others may change before the backward pass.
+        needed = ctx.needs_input_grad[4:]
         ctx.save_for_backward(*[tensor if need else None for tensor, need in zip(inputs, needed, strict=True)])
+        flagged = zip(reply.tensors, reply.differentiable, strict=True)
         ctx.mark_non_differentiable(
-            *[
-                tensor
-                for tensor, differentiable in zip(reply.tensors, reply.differentiable, strict=True)
-                if not (differentiable and ctx.node is not None and is_differentiable(tensor))
-            ]
+            *[t for t, differentiable in flagged if not (differentiable and is_differentiable(t))]
         )
         return tuple(reply.tensors)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[Any, ...]:
         """Ask the other end for the product; differentiable itself when autograd records a graph."""
-        inputs = ctx.saved_tensors
+        peer, inputs = ctx.peer, ctx.saved_tensors
         present = [index for index, cotangent in enumerate(cotangents) if cotangent is not None]
-        if not present or ctx.node is None:
-            return (None,) * (5 + len(inputs))
-        message = {
-            "op": "vjp",
-            "node": ctx.node,
-            "outputs": present,
-            "asked": [bool(need) for need in ctx.needed],
-            "graph": torch.is_grad_enabled(),
-        }
-        box: list[Reply] = []
-        sent = [cotangents[index] for index in present]
-        outputs = iter(RemoteOperation.apply(ctx.peer, message, len(inputs), box, ANCHOR, *inputs, *sent))
-        has = box[0].header.get("has")
-        if not isinstance(has, list) or len(has) != len(inputs) or sum(map(bool, has)) != len(box[0].tensors):
-            raise ProtocolError("a badly formed product")
-        gradients = [next(outputs) if given else None for given in has]
+        asked = [tensor is not None for tensor in inputs]
+        if not present or not any(asked):
+            return (None,) * (4 + len(inputs))
+        graph = torch.is_grad_enabled()
+        message = {"op": "vjp", "node": ctx.lease.number, "outputs": present, "asked": asked, "graph": graph}
+        reply, products = peer.ask(message, inputs, [cotangents[index] for index in present])
+        has = reply.header.get("has")
+        if not isinstance(has, list) or len(has) != len(inputs) or sum(map(bool, has)) != len(products):
+            raise peer.broken("a badly formed product")
+        remaining = iter(products)
+        gradients = [next(remaining) if given else None for given in has]
         for tensor, gradient in zip(inputs, gradients, strict=True):
-            if gradient is None:
-                continue
-            if tensor is None or gradient.shape != tensor.shape or gradient.dtype != tensor.dtype:
-                raise ProtocolError("a gradient of the wrong shape or type")
-        return (None,) * 5 + tuple(gradients)
+            if gradient is not None and (
+                tensor is None or gradient.shape != tensor.shape or gradient.dtype != tensor.dtype
+            ):
+                raise peer.broken("a gradient of the wrong shape or type")
+        return (None,) * 4 + tuple(gradients)

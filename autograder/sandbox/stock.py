@@ -7,13 +7,14 @@ and is called back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-CONVOLUTION = "in_channels out_channels kernel_size stride padding dilation groups"
+CONVOLUTION = "in_channels out_channels kernel_size stride padding dilation groups padding_mode"
 BATCH_NORM = "num_features eps momentum affine track_running_stats"
 ARGUMENTS: dict[type[nn.Module], list[str]] = {
     kind: names.split()
@@ -22,7 +23,7 @@ ARGUMENTS: dict[type[nn.Module], list[str]] = {
         nn.Conv1d: CONVOLUTION,
         nn.Conv2d: CONVOLUTION,
         nn.Conv3d: CONVOLUTION,
-        nn.Embedding: "num_embeddings embedding_dim",
+        nn.Embedding: "num_embeddings embedding_dim padding_idx max_norm norm_type scale_grad_by_freq",
         nn.LayerNorm: "normalized_shape eps elementwise_affine",
         nn.GroupNorm: "num_groups num_channels eps affine",
         nn.BatchNorm1d: BATCH_NORM,
@@ -41,16 +42,26 @@ ARGUMENTS: dict[type[nn.Module], list[str]] = {
     }.items()
 }
 KINDS = {kind.__name__: kind for kind in ARGUMENTS}
-WITH_BIAS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+WITH_BIAS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.LayerNorm)
 
 
 def specification(module: nn.Module) -> list[Any] | None:
-    """[type, arguments] of a stock module, or None if it is not one."""
+    """[type, arguments] of a stock module; None if it is not one, or if these and its state do not say all about it."""
+    parts = list(module.modules())
+    shared = len(parts) < sum(1 for _ in module.named_modules(remove_duplicate=False))
+    if shared or any(part.training != module.training for part in parts):
+        return None
+    return _specification(module)
+
+
+def _specification(module: nn.Module) -> list[Any] | None:
+    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or "forward" in vars(module):
+        return None
     if type(module) is nn.Sequential:
-        parts = [specification(part) for part in module]
-        return None if any(part is None for part in parts) else ["Sequential", parts]
+        parts = [[name, _specification(part)] for name, part in module.named_children()]
+        return None if any(spec is None for _, spec in parts) else ["Sequential", parts]
     names = ARGUMENTS.get(type(module))
-    if names is None or module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module):
+    if names is None:
         return None
     values = {name: getattr(module, name) for name in names}
     arguments = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
@@ -59,15 +70,13 @@ def specification(module: nn.Module) -> list[Any] | None:
     return [type(module).__name__, arguments]
 
 
-def build(
-    spec: list[Any], state: list[list[Any]], training: bool, tensor_at: Callable[[int], torch.Tensor]
-) -> nn.Module:
+def build(spec: list[Any], state: Mapping[str, torch.Tensor], training: bool) -> nn.Module:
     """The module of a specification. The received tensors themselves become its parameters: they are leaves of the graph."""
     with torch.device("meta"):
         module = _make(spec)
-    for name, index in state:
+    for name, tensor in state.items():
         path, _, leaf = name.rpartition(".")
-        owner, tensor = module.get_submodule(path), tensor_at(index)
+        owner = module.get_submodule(path)
         if leaf in owner._parameters:
             tensor._is_param = True  # what isinstance(tensor, nn.Parameter) looks at
             owner._parameters[leaf] = tensor  # type: ignore[assignment]
@@ -79,5 +88,5 @@ def build(
 def _make(spec: list[Any]) -> nn.Module:
     kind, arguments = spec
     if kind == "Sequential":
-        return nn.Sequential(*[_make(part) for part in arguments])
+        return nn.Sequential(OrderedDict((name, _make(part)) for name, part in arguments))
     return KINDS[kind](**arguments)

@@ -17,7 +17,7 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -37,10 +37,21 @@ MAX_TENSORS = 4096
 MAX_RANK = 16
 BUFFER = 1 << 16
 MEBIBYTE = 1 << 20
+TOO_MANY_PARTS = "the value has too many parts to cross the sandbox boundary"
+
+encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Timeout(Exception):
     """The deadline passed while waiting for the other side."""
+
+
+class Message(NamedTuple):
+    """What one frame holds: a header, tensors, and for each tensor whether its sender differentiates through it."""
+
+    header: dict[str, Any]
+    tensors: list[torch.Tensor]
+    differentiable: list[bool]
 
 
 def clean(text: object, length: int = 4000) -> str:
@@ -49,7 +60,7 @@ def clean(text: object, length: int = 4000) -> str:
     Terminal escapes could rewrite what a TA sees, and lone surrogates cannot be written to a file.
     """
     cut = str(text)[:length].encode("utf-8", "replace").decode()
-    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in cut)
+    return cut if cut.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else "�" for c in cut)
 
 
 class Channel:
@@ -62,7 +73,7 @@ class Channel:
         self.max_payload = max_payload
         self.keep_strides = keep_strides
         self.deadline: float | None = None
-        self._buffer = bytearray(BUFFER)
+        self._buffer = memoryview(bytearray(BUFFER))
         self._start = self._end = 0
 
     # ---- bytes
@@ -70,7 +81,6 @@ class Channel:
     def _arm(self) -> None:
         """Give the socket what is left of the deadline. Renewed for each call, or a slow drip would never time out."""
         if self.deadline is None:
-            self.socket.settimeout(None)
             return
         left = self.deadline - time.monotonic()
         if left <= 0:
@@ -99,7 +109,7 @@ class Channel:
                 if count - have >= BUFFER:
                     have += self._receive_into(view[have:])
                     continue
-                self._start, self._end = 0, self._receive_into(memoryview(self._buffer))
+                self._start, self._end = 0, self._receive_into(self._buffer)
             step = min(count - have, self._end - self._start)
             view[have : have + step] = self._buffer[self._start : self._start + step]
             self._start += step
@@ -118,9 +128,14 @@ class Channel:
     # ---- frames
 
     def send(
-        self, header: dict[str, Any], tensors: Sequence[torch.Tensor] = (), requires_grad: Sequence[bool] | None = None
+        self, header: dict[str, Any], tensors: Sequence[torch.Tensor] = (), differentiable: Sequence[bool] = ()
     ) -> None:
         """Send a frame. Large tensors go out from their own memory, without a copy.
+
+        Args:
+            header: what JSON can hold.
+            tensors: strided, of a dtype in `DTYPES`, on any device.
+            differentiable: for each tensor, whether the receiver may differentiate through it; if empty, through none.
 
         Raises:
             ValueError: the header is too large, or holds what JSON cannot (the sender's fault; nothing was sent).
@@ -128,17 +143,16 @@ class Channel:
             Timeout: the other side does not read.
         """
         described, parts = [], []
-        for index, tensor in enumerate(tensors):
-            differentiable = tensor.requires_grad if requires_grad is None else requires_grad[index]
-            # A view that repeats elements (expand) has stride 0 and must be sent dense.
-            odd = not self.keep_strides and not tensor.is_contiguous() and tensor.numel() and 0 not in tensor.stride()
-            strides = list(tensor.stride()) if odd and tensor.layout is torch.strided else None
-            described.append([DTYPE_NAMES[tensor.dtype], list(tensor.shape), bool(differentiable), strides])
+        for tensor, flag in zip(tensors, differentiable or [False] * len(tensors), strict=True):
+            strides = None
+            if not (self.keep_strides or tensor.is_contiguous() or 0 in tensor.stride()):
+                strides = list(tensor.stride())  # but a view that repeats elements has a stride of 0, and is sent dense
+            described.append([DTYPE_NAMES[tensor.dtype], list(tensor.shape), flag, strides])
             parts.append(raw_bytes(tensor))
-        text = json.dumps({**header, "tensors": described}, separators=(",", ":")).encode()
+        text = encode_json({**header, "tensors": described}).encode()
         if len(text) > MAX_HEADER or len(parts) > MAX_TENSORS:
-            raise ValueError("the value has too many parts to cross the sandbox boundary")
-        total = sum(len(part) for part in parts)
+            raise ValueError(TOO_MANY_PARTS)
+        total = sum(map(len, parts))
         if total > self.max_payload:
             raise ValueError(
                 f"the value has {total / MEBIBYTE:.0f} MB; at most {self.max_payload / MEBIBYTE:.0f} MB may cross the "
@@ -152,8 +166,8 @@ class Channel:
             for part in parts:
                 self._send(part)
 
-    def receive(self) -> tuple[dict[str, Any], list[torch.Tensor], list[bool]]:
-        """The next frame: header, tensors, and for each whether its sender differentiates through it.
+    def receive(self) -> Message:
+        """The next frame.
 
         Raises:
             ProtocolError: what came is no frame.
@@ -163,7 +177,7 @@ class Channel:
         if length > MAX_HEADER or total > self.max_payload:
             raise ProtocolError(f"a frame of {length + total} bytes is over the limit")
         try:
-            header = json.loads(self._take(length))
+            header = json.loads(self._take(length).decode())
         except (ValueError, RecursionError):
             raise ProtocolError("a header that is not JSON") from None
         described = header.pop("tensors", None) if isinstance(header, dict) else None
@@ -172,7 +186,10 @@ class Channel:
         tensors, flags = [], []
         for entry in described:
             dtype, shape, differentiable, strides = check_description(entry)
-            size = math.prod(shape) * dtype.itemsize
+            # Sizes beside a zero count, too: to unbind a tensor of shape (2**39, 0) would never end.
+            if math.prod([dtype.itemsize, *[n or 1 for n in shape]]) > self.max_payload:
+                raise ProtocolError("a tensor larger than any frame")
+            size = math.prod([dtype.itemsize, *shape])
             if size > total:
                 raise ProtocolError("a tensor larger than its frame")
             total -= size
@@ -180,21 +197,18 @@ class Channel:
             flags.append(differentiable)
         if total:
             raise ProtocolError("a payload that no tensor claims")
-        return header, tensors, flags
+        return Message(header, tensors, flags)
 
     def _tensor(self, dtype: torch.dtype, shape: list[int], strides: list[int] | None, raw: bytearray) -> torch.Tensor:
-        try:
-            if not raw:
-                return torch.empty(shape, dtype=dtype)
-            if dtype is torch.bool:
-                # A bool whose byte is neither 0 nor 1 is undefined behaviour in C++.
-                return torch.frombuffer(raw, dtype=torch.uint8).ne(0).view(shape)
-            tensor = torch.frombuffer(raw, dtype=dtype).view(shape)
-            if strides is not None and self.keep_strides:
-                return torch.empty_strided(shape, strides, dtype=dtype).copy_(tensor)
-            return tensor
-        except (RuntimeError, TypeError, ValueError):
-            raise ProtocolError("a tensor of an impossible shape") from None
+        if not raw:
+            return torch.empty(shape, dtype=dtype)
+        if dtype is torch.bool:
+            # A bool whose byte is neither 0 nor 1 is undefined behaviour in C++.
+            return torch.frombuffer(raw, dtype=torch.uint8).ne(0).view(shape)
+        tensor = torch.frombuffer(raw, dtype=dtype).view(shape)
+        if strides is not None and self.keep_strides:
+            return torch.empty_strided(shape, strides, dtype=dtype).copy_(tensor)
+        return tensor
 
 
 def check_description(entry: object) -> tuple[torch.dtype, list[int], bool, list[int] | None]:
@@ -202,13 +216,7 @@ def check_description(entry: object) -> tuple[torch.dtype, list[int], bool, list
     match entry:
         case [str(name), list(shape), bool(differentiable), (list() | None) as strides]:
             # type(n) is int: True is an int, too
-            if (
-                name in DTYPES
-                and len(shape) <= MAX_RANK
-                and all(type(n) is int and 0 <= n < 1 << 40 for n in shape)
-                # PyTorch multiplies sizes in 64 bits, also those beside a zero
-                and math.prod(max(n, 1) for n in shape) < 1 << 60
-            ):
+            if name in DTYPES and len(shape) <= MAX_RANK and all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
                 return DTYPES[name], shape, differentiable, strides
     raise ProtocolError("a tensor that is badly described")
 

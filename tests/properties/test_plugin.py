@@ -76,6 +76,14 @@ def test_skipping_is_not_passing(suite: Suite) -> None:
     assert result.outcome == "not_run"
 
 
+def test_pytests_way_of_failing_is_failing(suite: Suite) -> None:
+    def square(x: torch.Tensor) -> torch.Tensor:
+        pytest.fail("not this")
+
+    result = found(examined(suite, square=square), "square", "test_is_the_second_power_of_magnitudes")
+    assert (result.outcome, result.message) == ("failed", "not this")
+
+
 def test_an_answer_that_changes_its_mind_fails(suite: Suite) -> None:
     calls = []
 
