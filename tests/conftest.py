@@ -200,6 +200,13 @@ def shared_course(tmp_path_factory: pytest.TempPathFactory) -> Course:
 
 
 @pytest.fixture(scope="session")
+def vae_grader() -> Iterator[Grader]:
+    """A warm grader of the real assignment `vae`."""
+    with Grader(Course.load(REPOSITORY).assignment("vae"), force=True) as grader:
+        yield grader
+
+
+@pytest.fixture(scope="session")
 def grader(shared_course: Course) -> Iterator[Grader]:
     """A warm grader of `mini`, in the sandbox."""
     with Grader(shared_course.assignment("mini"), workers=2) as grader:
