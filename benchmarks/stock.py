@@ -1,13 +1,14 @@
 """Stock nbgrader with the same properties: what a course has that runs its hidden tests in the student's kernel.
 
 The notebook is the released one; only the sources of its grade cells differ. There nbgrader's own Execute runs each cell in
-the student's kernel, and the cell calls the properties of its exercise on whatever the kernel's globals hold.
+the student's kernel, and the cell calls the properties of its exercise on whatever the kernel's globals hold. Hands-on cells,
+which train for about a minute and which `course grade` does not run either, are taken out: what is compared is grading.
 """
 
 from __future__ import annotations
 
+import copy
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,9 +17,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import nbformat
+from nbformat import NotebookNode
 
 from autograder.course import Assignment, Course
+from autograder.exercise import HANDS_ON
 from autograder.release import build_notebook
+
+HERE = Path(__file__).resolve().parents[1]
 
 CONFIG = """\
 c = get_config()
@@ -55,16 +60,29 @@ def make_course(folder: Path, assignment: Assignment, submissions: dict[str, Pat
     source = folder / "source" / assignment.slug
     source.mkdir(parents=True)
     nbformat.write(notebook, source / f"{assignment.slug}.ipynb")
+    nbgrader(folder, "generate_assignment", assignment.slug, "--force")
+    released = nbformat.read(folder / "release" / assignment.slug / f"{assignment.slug}.ipynb", as_version=4)
     for student, path in submissions.items():
         target = folder / "submitted" / student / assignment.slug
         target.mkdir(parents=True)
-        shutil.copy(path, target / f"{assignment.slug}.ipynb")
-    nbgrader(folder, "generate_assignment", assignment.slug, "--force")
+        nbformat.write(filled(released, nbformat.read(path, as_version=4)), target / f"{assignment.slug}.ipynb")
+
+
+def filled(released: NotebookNode, handed_in: NotebookNode) -> NotebookNode:
+    """The released notebook with a student's answers in it, and without its hands-on cells."""
+    answers = {cell.metadata["exercise"]: cell.source for cell in handed_in.cells if "exercise" in cell.metadata}
+    notebook = copy.deepcopy(released)
+    notebook.cells = [cell for cell in notebook.cells if HANDS_ON not in cell.metadata.get("tags", ())]
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        cell.source = answers.get(name, cell.source)
+    return notebook
 
 
 def nbgrader(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run nbgrader in a course's folder, with the repository on the kernels' path and one thread each, as graders have."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    """Run nbgrader in a course's folder, with what makes our own graders quick: one thread, no plugins of pytest."""
+    quick = {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {**os.environ, **quick, "PYTHONPATH": str(HERE)}
     command = [sys.executable, "-m", "nbgrader", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
