@@ -702,6 +702,7 @@ class Recorder:
         self, student: Any, encoder: nn.Module, decoder: nn.Module, data: Tensor, seed: int, **options: Any
     ) -> Any:
         """Call the student's `train_vae`; its history."""
+        encoder.in_place = decoder.in_place = True  # type: ignore[assignment]  # what it trains here, we want trained
         history = student.train_vae(
             encoder, decoder, data,
             generator=torch.Generator().manual_seed(seed),

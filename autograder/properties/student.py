@@ -93,8 +93,13 @@ class Session:
                 self._note(index, cell, death.reason)
                 self._how[index] = "nothing" if how == "definitions" else "definitions"
                 return None
-        names = worker.run(FORGET_STUBS, "starter")
-        self.names = frozenset(names)
+        try:
+            self.names = frozenset(worker.run(FORGET_STUBS, "starter"))
+        except StudentError:
+            self.names = frozenset()  # it broke what runs cells: nothing that it defines can be told apart
+        except WorkerDied:
+            worker.end()
+            raise
         return worker
 
     def _note(self, index: int, cell: Cell, text: str) -> None:

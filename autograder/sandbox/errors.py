@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MIRRORED = (
@@ -57,6 +58,11 @@ class StudentError(Exception):
         return str(self.args[0]) if self.args else self.kind  # KeyError would print a repr
 
 
+def nearest_builtin(types: Iterable[str]) -> str | None:
+    """The first of an exception's classes, most derived first, that has a stand-in at the other end."""
+    return next((name for name in types if name in MIRRORED), None)
+
+
 @functools.cache
 def mirrored_class(name: str) -> type[StudentError]:
     """`StudentError`, also derived from the built-in exception `name` if that is one of ours to mirror."""
@@ -67,8 +73,7 @@ def mirrored_class(name: str) -> type[StudentError]:
 
 def student_error(types: list[str], message: str, frames: tuple[Frame, ...] = ()) -> StudentError:
     """The local stand-in for an exception whose class and base classes are called `types`, most derived first."""
-    nearest = next((name for name in types if name in MIRRORED), "")
     kind = types[0] if types else "Exception"
-    error = mirrored_class(nearest)(f"{kind}: {message}" if message else kind)
+    error = mirrored_class(nearest_builtin(types) or "")(f"{kind}: {message}" if message else kind)
     error.kind, error.frames = kind, frames
     return error

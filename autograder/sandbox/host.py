@@ -15,9 +15,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from autograder.sandbox.errors import Frame, ProtocolError, StudentError, WorkerDied, student_error
+from autograder.sandbox.derivatives import Node
+from autograder.sandbox.errors import (
+    Frame,
+    ProtocolError,
+    StudentError,
+    WorkerDied,
+    nearest_builtin,
+    student_error,
+)
+from autograder.sandbox.exchange import Incoming, Outgoing
 from autograder.sandbox.module import NAME_LENGTH, RemoteModule, Snapshot
-from autograder.sandbox.peer import Incoming, Node, Outgoing, Peer, RemoteFunction
+from autograder.sandbox.peer import Peer, RemoteFunction
 from autograder.sandbox.remote import Opaque, RemoteIterator, RemoteObject
 from autograder.sandbox.stock import specification
 from autograder.sandbox.values import Tree, append_tensor
@@ -75,7 +84,7 @@ class HostPeer(Peer):
             WorkerDied: the worker ended, hung, or broke the protocol; the same from now on.
         """
         if self.gone is not None:
-            raise self.gone
+            raise self.gone.with_traceback(None)  # of the first time; it would grow, and keep all that it refers to
         if self.seed is not None:
             message["seed"], self.seed = self.seed, None
         if not self._waiting:
@@ -110,13 +119,14 @@ class HostPeer(Peer):
 
     def error_from(self, error: Any) -> BaseException:
         """The exception that stands for the student's."""
-        # What a callback of the test itself raised is the test's own affair, whatever the student made of it.
         cause, self._callback_error = self._callback_error, None
-        if cause is not None:
-            return cause
         match error:
             case {"types": list(types), "message": str(message), "frames": list(frames)} if types:
                 names = [clean(name, NAME_LENGTH) for name in types[:20] if isinstance(name, str)]
+                if cause is not None and (nearest_builtin(names_of(cause)) or "RuntimeError") in names:
+                    return cause  # what a callback of the test itself raised, and the student's code let through
+                if isinstance(cause, AssertionError):
+                    return cause  # what a spy found stands, whatever the student's code made of it
                 return student_error(names, clean(message, 2000), tuple(map(frame_from, frames[-MAX_FRAMES:])))
         raise ProtocolError("a badly formed error")
 
@@ -129,14 +139,14 @@ class HostPeer(Peer):
 
     def take_change(self, module: nn.Module, tensor: torch.Tensor, new: torch.Tensor) -> None:
         """A change of a module of the test's own, if the test wants it."""
-        if getattr(module, "in_place", True):
+        if getattr(module, "in_place", False):
             super().take_change(module, tensor, new)
 
     def value(self, header: dict[str, Any], incoming: Incoming) -> Any:
         """The decoded value of a reply; one that cannot be built (a Normal with scale NaN) is the student's error."""
         cause, self._callback_error = self._callback_error, None
         if isinstance(cause, AssertionError):
-            raise cause  # what a spy found stands, even if the student's code has swallowed it
+            raise cause  # see error_from
         try:
             return super().value(header, incoming)
         except ProtocolError as error:
@@ -179,7 +189,7 @@ class HostPeer(Peer):
             case RemoteObject() | RemoteIterator():
                 return {"home": value._lease.number}
             case nn.Module() if not isinstance(value, RemoteModule) and (spec := specification(value)) is not None:
-                in_place = bool(getattr(value, "in_place", True))
+                in_place = bool(getattr(value, "in_place", False))
                 state = []
                 for name, tensor in value.state_dict(keep_vars=True).items():
                     state.append([name, append_tensor(tensor, outgoing.sent)])
@@ -222,7 +232,7 @@ class HostPeer(Peer):
 
     def refresh(self, root: nn.Module, number: int, claim: list[Any], incoming: Incoming) -> nn.Module:
         """As `Peer.refresh`; what was there before is put back when the call is over."""
-        if number not in self._borrowed and not getattr(root, "in_place", True):
+        if number not in self._borrowed and not getattr(root, "in_place", False):
             self._borrowed[number] = Snapshot(root)
         return super().refresh(root, number, claim, incoming)
 
@@ -293,11 +303,15 @@ class HostPeer(Peer):
         if not isinstance(error, Exception):
             raise error
         private = isinstance(error, AssertionError)  # a spy's finding is none of the student's code's business
-        kinds = [kind.__name__ for kind in type(error).__mro__]
-        return {"types": kinds, "message": "" if private else clean(error, 500), "frames": []}
+        return {"types": names_of(error), "message": "" if private else clean(error, 500), "frames": []}
 
 
 METHOD = object()  # stands for a method in the place of an attribute
+
+
+def names_of(error: BaseException) -> list[str]:
+    """The names of an exception's classes, most derived first."""
+    return [kind.__name__ for kind in type(error).__mro__]
 
 
 def frame_from(claim: Any) -> Frame:

@@ -22,9 +22,11 @@ from collections.abc import Iterable, Sequence
 
 libc = ctypes.CDLL(None, use_errno=True)
 
-# Of /proc only the worker's own part: the command lines of other processes name files, courses, students.
+# Of /proc only what concerns the worker itself. The command lines of other processes name courses and students; and where there
+# is no namespace for it, /proc/self/net lists all connections of the machine.
 SYSTEM_FILES = [
-    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems"),
+    *(f"/proc/self/{name}" for name in "cmdline comm fd fdinfo limits maps stat statm status".split()),
+    *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems"),
     *("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"),
 ]
 

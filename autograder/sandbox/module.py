@@ -24,7 +24,8 @@ from autograder.sandbox.lending import Lease
 from autograder.sandbox.values import append_tensor
 
 if TYPE_CHECKING:
-    from autograder.sandbox.peer import Incoming, Outgoing, Peer
+    from autograder.sandbox.exchange import Incoming, Outgoing
+    from autograder.sandbox.peer import Peer
 
 MAX_PARTS = 2_000  # submodules of one mirror
 MAX_PATH = 12
@@ -63,17 +64,19 @@ class Exchange:
         module: what is called, or passed.
         known: the values that the other end has; kept up to date.
         places: under which index the other end awaits a new value of each tensor.
-        number: that of the module if it was lent, so that it can be described anew when its structure changes.
+        lent: its state now, if it was lent: then it can be described anew when its structure changes.
     """
 
-    def __init__(self, module: nn.Module, known: State, places: dict[str, int], number: int | None) -> None:
-        self.module, self.known, self.places, self.number = module, known, places, number
-        self._structure = structure_of(module, state_of(module)) if number is not None else None
+    def __init__(self, module: nn.Module, known: State, places: dict[str, int], lent: State | None = None) -> None:
+        self.module, self.known, self.places = module, known, places
+        self._structure = structure_of(module, lent) if lent is not None else None
 
     def changes(self) -> list[tuple[int, torch.Tensor]] | None:
         """Places and values of the tensors that the other end does not know yet; None if the structure changed."""
         state = state_of(self.module)
-        if self._structure is not None and structure_of(self.module, state) != self._structure:
+        if self._structure is not None and (
+            structure_of(self.module, state) != self._structure or state.keys() != self.known.keys()
+        ):
             return None
         found = []
         for name, place in self.places.items():
@@ -120,12 +123,11 @@ def describe(
     return {"handle": number, "class": kind_name, "training": mode, "state": entries, "tied": tied}
 
 
-def refresh(root: nn.Module, number: int, known: State, claim: list[Any], incoming: Incoming) -> nn.Module:
+def refresh(root: nn.Module, known: State, claim: list[Any], incoming: Incoming) -> nn.Module:
     """Give a lent module the state that its mirror has; the part of it that is meant.
 
     Args:
         root: what was lent.
-        number: under this number.
         known: the values that the other end has of it; kept up to date.
         claim: what the mirror's `encode_state` wrote, without the number.
         incoming: the tensors that came.
@@ -134,12 +136,12 @@ def refresh(root: nn.Module, number: int, known: State, claim: list[Any], incomi
         ProtocolError: the state is not that of this module.
     """
     path, modes, state = claim
-    modules = dict(root.named_modules())
-    own = state_of(root)
+    parts = dict(root.named_modules()) if path or modes else {"": root}
+    if path not in parts:
+        raise ProtocolError("a part that the module does not have")
     for part, training in modes:
-        if part not in modules:
-            raise ProtocolError("a part that the module does not have")
-        modules[part].train(training is True)
+        parts[part].train(training is True)
+    own = state_of(root)
     places = {}
     for name, index, requires_grad in state:
         tensor = own.get(name)
@@ -155,10 +157,8 @@ def refresh(root: nn.Module, number: int, known: State, claim: list[Any], incomi
             tensor.requires_grad_(requires_grad is True)
         incoming.linked.append(tensor)
         places[name] = incoming.new_place()
-    incoming.exchanges.append(Exchange(root, known, places, number))
-    if path not in modules:
-        raise ProtocolError("a part that the module does not have")
-    return modules[path]
+    incoming.exchanges.append(Exchange(root, known, places, own))
+    return parts[path]
 
 
 def put(tensor: torch.Tensor, value: torch.Tensor) -> None:
@@ -238,15 +238,14 @@ class RemoteModule(nn.Module):
             self._known.pop(name, None)
         self.train(training)
         self._modes.update({part._path: training for part in self._mirrors()})
-        incoming.exchanges.append(Exchange(self, self._known, places, None))
+        incoming.exchanges.append(Exchange(self, self._known, places))
 
     def _adopt_tensor(self, name: str, leaf: str, kind: str, value: torch.Tensor, requires_grad: bool) -> torch.Tensor:
         """Have a parameter or buffer of that value; unless it was changed here and is about to be sent."""
         tensors: dict[str, Any] = self._parameters if kind == PARAMETER else self._buffers
         tensor = tensors.get(leaf)
         if tensor is None or tensor.shape != value.shape:
-            copy = value.clone()
-            tensors[leaf] = tensor = nn.Parameter(copy, requires_grad=requires_grad) if kind == PARAMETER else copy
+            tensors[leaf] = tensor = nn.Parameter(value, requires_grad=requires_grad) if kind == PARAMETER else value
             if kind == TRANSIENT:
                 self._non_persistent_buffers_set.add(leaf)
         elif not same(self._known[name], value):

@@ -3,22 +3,13 @@
 Both ends are peers: each may call what the other lent it, and while one waits for a reply it serves the other's calls. So a
 critic that a hidden test passes to a student's `gradient_penalty` stays in the trusted process, and the student calls it.
 
-Autograd crosses by one idea. Whoever computed outputs from inputs keeps both as a *node*; the other end holds a
-`torch.autograd.Function` whose backward asks for the node's vector-Jacobian product. Such a product is itself computed from
-inputs, so under `create_graph=True` it becomes a node in turn, and derivatives of every order need nothing more.
-
-Tensors take part in a call in three ways:
-
-    sent      travel with the call (arguments)
-    linked    the other end holds its own copy and the result may depend on it (parameters of a module that lives there)
-    watched   may be changed in place by the call, and such changes come back (state of modules, see `module`; generators)
+How autograd crosses is told in `derivatives`, how modules do in `module`, which tensors take part in a call in `exchange`.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
@@ -27,83 +18,15 @@ import torch
 from torch import nn
 
 from autograder.sandbox import values
+from autograder.sandbox.derivatives import ANCHOR, Node, RemoteOperation, is_differentiable, products
 from autograder.sandbox.errors import ProtocolError
+from autograder.sandbox.exchange import DrawnFrom, Incoming, Outgoing
 from autograder.sandbox.lending import Lease, Leases, Lending
 from autograder.sandbox.module import NAME_LENGTH, Exchange, RemoteModule, State, describe, refresh
 from autograder.sandbox.values import Tree, append_tensor
 from autograder.sandbox.wire import Channel, Message, Timeout, clean
 
 MAX_NESTING = 20  # calls within calls, across the boundary
-
-
-@dataclass
-class Outgoing:
-    """The tensors that one encoded value involves; `watched` say what to do with a new value."""
-
-    is_reply: bool = False
-    sent: list[torch.Tensor] = field(default_factory=list)
-    linked: list[torch.Tensor] = field(default_factory=list)
-    watched: list[Callable[[torch.Tensor], None]] = field(default_factory=list)
-
-
-@dataclass
-class Incoming:
-    """The same, at the other end, in the same order."""
-
-    sent: list[torch.Tensor]
-    linked: list[torch.Tensor] = field(default_factory=list)
-    exchanges: list[Exchange | DrawnFrom] = field(default_factory=list)
-    places: int = 0
-    taken: set[int] = field(default_factory=set)
-
-    def take(self, index: object) -> torch.Tensor:
-        """The tensor of that number. Each goes to one place: else a short text could stand for any number of copies.
-
-        Raises:
-            ProtocolError: there is none, or it has been taken.
-        """
-        if type(index) is not int or not 0 <= index < len(self.sent) or index in self.taken:
-            raise ProtocolError("a reference to a tensor that did not come")
-        self.taken.add(index)
-        return self.sent[index]
-
-    def new_place(self) -> int:
-        """The next index in the other end's `watched`."""
-        self.places += 1
-        return self.places - 1
-
-
-class DrawnFrom:
-    """A generator that was passed to a call: what is drawn from it there is drawn here, too."""
-
-    number = None
-
-    def __init__(self, generator: torch.Generator, place: int) -> None:
-        self._generator, self._place = generator, place
-        self._before = generator.get_state()
-
-    def changes(self) -> list[tuple[int, torch.Tensor]]:
-        """Its new state, if the call drew from it."""
-        now = self._generator.get_state()
-        return [] if torch.equal(now, self._before) else [(self._place, now)]
-
-
-@dataclass(frozen=True)
-class Node:
-    """A computation that may be differentiated later."""
-
-    inputs: list[torch.Tensor]
-    outputs: list[torch.Tensor]
-
-    @property
-    def size(self) -> int:
-        """Bytes of its tensors."""
-        return sum(tensor.nbytes for tensor in (*self.inputs, *self.outputs))
-
-
-def is_differentiable(tensor: torch.Tensor) -> bool:
-    """Whether gradients exist for its dtype."""
-    return tensor.is_floating_point() or tensor.is_complex()
 
 
 class Peer:
@@ -180,7 +103,7 @@ class Peer:
 
     def refresh(self, root: nn.Module, number: int, claim: list[Any], incoming: Incoming) -> nn.Module:
         """See `module.refresh`."""
-        return refresh(root, number, self._known.setdefault(number, {}), claim, incoming)
+        return refresh(root, self._known.setdefault(number, {}), claim, incoming)
 
     def take_change(self, module: nn.Module, tensor: torch.Tensor, new: torch.Tensor) -> None:
         """A call at the other end changed a parameter or buffer of a module that lives here."""
@@ -358,23 +281,10 @@ class Peer:
     def serve_vjp(self, request: Message) -> Message:
         """The vector-Jacobian product of a kept computation."""
         header = request.header
-        node, graph, asked = self.nodes[header["node"]], header["graph"] is True, header["asked"]
-        cotangents = [tensor.requires_grad_(graph and is_differentiable(tensor)) for tensor in request.tensors]
-        wanted = [x for x, ask in zip(node.inputs, asked, strict=True) if ask and x.requires_grad]
-        pairs = [(node.outputs[i], c) for i, c in zip(header["outputs"], cotangents, strict=True)]
-        pairs = [(output, cotangent) for output, cotangent in pairs if output.requires_grad]
-        gradients: Sequence[torch.Tensor | None] = [None] * len(wanted)
-        if wanted and pairs:
-            gradients = torch.autograd.grad(
-                *([output for output, _ in pairs], wanted, [cotangent for _, cotangent in pairs]),
-                retain_graph=True,
-                create_graph=graph,
-                allow_unused=True,
-            )
-        found = {id(tensor): gradient for tensor, gradient in zip(wanted, gradients, strict=True)}
-        by_input = [found.get(id(x)) if ask else None for x, ask in zip(node.inputs, asked, strict=True)]
-        outputs = [gradient for gradient in by_input if gradient is not None]
-        answer: dict[str, Any] = {"has": [gradient is not None for gradient in by_input]}
+        node, graph = self.nodes[header["node"]], header["graph"] is True
+        gradients, cotangents = products(node, header["outputs"], request.tensors, header["asked"], graph=graph)
+        outputs = [gradient for gradient in gradients if gradient is not None]
+        answer: dict[str, Any] = {"has": [gradient is not None for gradient in gradients]}
         flags = [output.requires_grad for output in outputs]
         if graph and any(flags):
             answer["node"] = self.keep(Node([*node.inputs, *cotangents], outputs))
@@ -398,54 +308,3 @@ class RemoteFunction:
 
     def __repr__(self) -> str:
         return f"<function {self.__name__}>"
-
-
-# Lets an output require grad when no input does: the student's function may hold parameters of its own.
-ANCHOR = torch.zeros((), requires_grad=True)
-
-
-class RemoteOperation(torch.autograd.Function):
-    """A computation at the other end, as one operation of the graph here.
-
-    Its inputs are first the linked tensors, which stay, then the sent ones. While the graph lives, so does the lease on the
-    other end's node.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, peer: Peer, lease: Lease, reply: Message, anchor: torch.Tensor, *inputs: torch.Tensor | None
-    ) -> tuple[torch.Tensor, ...]:
-        """The tensors of the reply."""
-        ctx.set_materialize_grads(False)
-        ctx.peer, ctx.lease = peer, lease
-        # Only what is differentiated: a buffer among the others may change before the backward pass.
-        needed = ctx.needs_input_grad[4:]
-        ctx.save_for_backward(*[tensor if need else None for tensor, need in zip(inputs, needed, strict=True)])
-        flagged = zip(reply.tensors, reply.differentiable, strict=True)
-        ctx.mark_non_differentiable(
-            *[t for t, differentiable in flagged if not (differentiable and is_differentiable(t))]
-        )
-        return tuple(reply.tensors)
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[Any, ...]:
-        """Ask the other end for the product; differentiable itself when autograd records a graph."""
-        peer, inputs = ctx.peer, ctx.saved_tensors
-        present = [index for index, cotangent in enumerate(cotangents) if cotangent is not None]
-        asked = [tensor is not None for tensor in inputs]
-        if not present or not any(asked):
-            return (None,) * (4 + len(inputs))
-        graph = torch.is_grad_enabled()
-        message = {"op": "vjp", "node": ctx.lease.number, "outputs": present, "asked": asked, "graph": graph}
-        reply, products = peer.ask(message, inputs, [cotangents[index] for index in present])
-        has = reply.header.get("has")
-        if not isinstance(has, list) or len(has) != len(inputs) or sum(map(bool, has)) != len(products):
-            raise peer.broken("a badly formed product")
-        remaining = iter(products)
-        gradients = [next(remaining) if given else None for given in has]
-        for tensor, gradient in zip(inputs, gradients, strict=True):
-            if gradient is not None and (
-                tensor is None or gradient.shape != tensor.shape or gradient.dtype != tensor.dtype
-            ):
-                raise peer.broken("a gradient of the wrong shape or type")
-        return (None,) * 4 + tuple(gradients)

@@ -40,6 +40,7 @@ MEBIBYTE = 1 << 20
 TOO_MANY_PARTS = "the value has too many parts to cross the sandbox boundary"
 
 encode_json = json.JSONEncoder(separators=(",", ":")).encode
+decode_json = json.JSONDecoder().decode
 
 
 class Timeout(Exception):
@@ -177,7 +178,7 @@ class Channel:
         if length > MAX_HEADER or total > self.max_payload:
             raise ProtocolError(f"a frame of {length + total} bytes is over the limit")
         try:
-            header = json.loads(self._take(length).decode())
+            header = decode_json(self._take(length).decode())
         except (ValueError, RecursionError):
             raise ProtocolError("a header that is not JSON") from None
         described = header.pop("tensors", None) if isinstance(header, dict) else None

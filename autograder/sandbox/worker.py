@@ -20,10 +20,11 @@ import numpy as np
 import torch
 
 from autograder.sandbox import stock
-from autograder.sandbox.errors import MIRRORED, ProtocolError
+from autograder.sandbox.errors import ProtocolError, nearest_builtin
+from autograder.sandbox.exchange import Incoming, Outgoing
 from autograder.sandbox.execution import CellRunner, student_frames
 from autograder.sandbox.module import NAME_LENGTH, Exchange, copy_of
-from autograder.sandbox.peer import Incoming, Outgoing, Peer, RemoteFunction
+from autograder.sandbox.peer import Peer, RemoteFunction
 from autograder.sandbox.values import Tree
 from autograder.sandbox.wire import Channel, Message, clean
 
@@ -118,7 +119,7 @@ class WorkerPeer(Peer):
                 if in_place:
                     known = {name: copy_of(tensor) for name, tensor in tensors.items()}
                     places = {name: incoming.new_place() for name in tensors}
-                    incoming.exchanges.append(Exchange(module, known, places, None))
+                    incoming.exchanges.append(Exchange(module, known, places))
                 return module
         return super().decode_other(kind, content, incoming)
 
@@ -137,8 +138,7 @@ class WorkerPeer(Peer):
 
     def error_from(self, error: Any) -> BaseException:
         """What a callback raised, as the built-in exception that it is or derives from."""
-        nearest = next((name for name in error["types"] if name in MIRRORED), "RuntimeError")
-        return getattr(builtins, nearest)(error["message"])
+        return getattr(builtins, nearest_builtin(error["types"]) or "RuntimeError")(error["message"])
 
 
 def attribute(owner: Any, name: str) -> Any:

@@ -1,0 +1,5 @@
+def attack(context):
+    def again(x):
+        return context["apply"](again, x)
+
+    return again(1)

@@ -1,0 +1,20 @@
+import json
+import os
+import struct
+import time
+
+
+def write(header, payload=b"", length=None, total=None):
+    """Write a frame past the sandbox's own code."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    head = struct.pack("<IQ", len(text) if length is None else length, len(payload) if total is None else total)
+    data = head + text + payload
+    while data:
+        data = data[os.write(3, data) :]
+
+
+def attack(context):
+    text = json.dumps({"value": 1, "tensors": [], "pad": "x" * 10_000}).encode()
+    for byte in struct.pack("<IQ", len(text), 0) + text:
+        os.write(3, bytes([byte]))
+        time.sleep(0.01)

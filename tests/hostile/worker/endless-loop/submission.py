@@ -1,0 +1,3 @@
+def attack(context):
+    while True:
+        pass

@@ -1,0 +1,5 @@
+def attack(context):
+    class UnsatisfiedAssumption(Exception):
+        pass
+
+    raise UnsatisfiedAssumption

@@ -1,0 +1,2 @@
+def attack(context):
+    return 10**100_000

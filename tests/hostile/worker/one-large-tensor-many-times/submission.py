@@ -1,0 +1,20 @@
+import json
+import os
+import struct
+import time
+
+
+def write(header, payload=b"", length=None, total=None):
+    """Write a frame past the sandbox's own code."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    head = struct.pack("<IQ", len(text) if length is None else length, len(payload) if total is None else total)
+    data = head + text + payload
+    while data:
+        data = data[os.write(3, data) :]
+
+
+def attack(context):
+    size = 100 << 20
+    tree = [{"bytes": 0}] * 1000
+    write({"value": tree, "tensors": [["uint8", [size], False, None]]}, bytes(size))
+    time.sleep(100)

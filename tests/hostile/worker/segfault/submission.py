@@ -1,0 +1,5 @@
+import ctypes
+
+
+def attack(context):
+    ctypes.string_at(0)

@@ -1,0 +1,21 @@
+import json
+import os
+import socket
+import struct
+import time
+
+
+def write(header, payload=b"", length=None, total=None):
+    """Write a frame past the sandbox's own code."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    head = struct.pack("<IQ", len(text) if length is None else length, len(payload) if total is None else total)
+    data = head + text + payload
+    while data:
+        data = data[os.write(3, data) :]
+
+
+def attack(context):
+    socket.send_fds(
+        socket.socket(fileno=os.dup(3)), [b"".join([struct.pack("<IQ", 24, 0), b'{"value":7,"tensors":[]}'])], [0] * 20
+    )
+    time.sleep(100)
