@@ -9,6 +9,7 @@ How autograd crosses is told in `derivatives`, how modules do in `module`, which
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -29,7 +30,7 @@ from autograder.sandbox.wire import Channel, Message, Timeout, clean
 MAX_NESTING = 20  # calls within calls, across the boundary
 
 
-class Peer:
+class Peer(ABC):
     """What both ends have in common."""
 
     verbs: ClassVar[frozenset[str]] = frozenset({"call", "vjp"})  # the requests that are served, by `serve_…`
@@ -156,9 +157,9 @@ class Peer:
             raise self.error_from(reply.header["error"])
         return reply
 
+    @abstractmethod
     def error_from(self, error: Any) -> BaseException:
         """The exception that stands for one at the other end."""
-        raise NotImplementedError
 
     def broken(self, why: str) -> BaseException:
         """What to raise when the other end broke the protocol."""
@@ -231,9 +232,9 @@ class Peer:
         finally:
             self.nesting -= 1
 
+    @abstractmethod
     def error_to(self, error: BaseException) -> dict[str, Any]:
         """What the other end learns of an exception here; re-raises what must not be answered."""
-        raise NotImplementedError
 
     def keep(self, node: Node) -> int:
         """Keep a computation for later products, until the other end gives its number back."""
