@@ -137,6 +137,35 @@ def feedback_command(slug: Slug) -> None:
         raise typer.Exit(1)
 
 
+@app.command("audit")
+def audit_command(
+    slugs: Annotated[list[str] | None, typer.Argument(metavar="[ASSIGNMENT]…")] = None,
+    exercise: Annotated[list[str] | None, typer.Option(help="Only this exercise; may be said several times.")] = None,
+    seeds: Annotated[int, typer.Option(min=0, help="Question the reference with so many other seeds, too.")] = 0,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Grade the tests: hand in answers of which it is known what they are worth (all assignments, if none is named)."""
+    import json
+
+    from autograder.audit.measure import audit
+    from autograder.report.terminal import audit_table, progress_bar
+
+    course = Course.find()
+    chosen = [course.assignment(slug) for slug in slugs] if slugs else list(course)
+    results = []
+    with progress_bar(errors) as progress:
+        for assignment in chosen:
+            results.append(audit(assignment, exercise or (), seeds=seeds, workers=workers, progress=progress))
+    if as_json:
+        print(json.dumps([result.to_dict() for result in results], ensure_ascii=False, indent=1))
+    else:
+        for result in results:
+            console.print(audit_table(result))
+    if any(result.complaints() for result in results):
+        raise typer.Exit(1)
+
+
 @app.command("demo")
 def demo_command(
     folder: Annotated[Path, typer.Option(help="Where to build the sample course.")] = Path("demo"),

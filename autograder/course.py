@@ -132,6 +132,11 @@ class Assignment:
         return self.course.root / "autograder" / "mistakes" / f"{self.slug}.py"
 
     @property
+    def equivalents_path(self) -> Path:
+        """Mutants that mean the same as the reference, private; may not exist."""
+        return self.course.root / "autograder" / "equivalents" / f"{self.slug}.toml"
+
+    @property
     def release_directory(self) -> Path:
         """What students download, written by nbgrader."""
         return self.course.root / "release" / self.slug

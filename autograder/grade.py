@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from autograder.course import Assignment
+from autograder.engines.job import Job
 from autograder.engines.local import LocalEngine
 from autograder.store import VerdictStore
 from autograder.submission import Submission
@@ -70,10 +71,10 @@ class Grader:
                 yield submission, stored
         if not missing:
             return
-        for submission, verdict in self.engine.verdicts(missing):
-            self._store.put(submission, verdict)
-            self._fresh.add(submission.digest)
-            yield submission, verdict
+        for job, verdict in self.engine.verdicts(map(Job, missing)):
+            self._store.put(job.submission, verdict)
+            self._fresh.add(job.submission.digest)
+            yield job.submission, verdict
 
     @property
     def engine(self) -> LocalEngine:

@@ -43,8 +43,15 @@ def environment_digest(assignment: Assignment, device: str) -> str:
         *versions,
         assignment.course.limits.model_dump_json(),
     ]
-    files = [*sorted((HERE / "sandbox").glob("*.py")), HERE / "verdict.py", HERE / "engines" / "runner.py"]
+    files = [*sorted((HERE / "sandbox").glob("*.py"))]
+    files += [HERE / name for name in ("verdict.py", "diagnose.py", "engines/runner.py")]
     return digest(files, "\n".join(about).encode())
+
+
+def behaviours_directory(assignment: Assignment, device: str) -> Path:
+    """Where it is kept how the known mistakes of an assignment behave under the present suite and environment."""
+    key = digest([], suite_digest(assignment).encode(), environment_digest(assignment, device).encode())
+    return assignment.course.verdicts_directory / assignment.slug / f"behaviours-{key[:12]}"
 
 
 def digest(files: Iterable[Path], *more: bytes) -> str:
@@ -58,6 +65,21 @@ def digest(files: Iterable[Path], *more: bytes) -> str:
     for part in more:
         total.update(part)
     return total.hexdigest()[:32]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is complete or absent, whatever happens on the way.
+
+    Raises:
+        CourseError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:
+            file.write(text)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise CourseError(f"{path.name} cannot be stored in {path.parent}: {error.strerror}") from None
 
 
 class VerdictStore:
@@ -87,15 +109,5 @@ class VerdictStore:
         Raises:
             CourseError: it cannot be written.
         """
-        if verdict.failure is not None:
-            return
-        path = self._path(submission)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False
-            ) as file:
-                file.write(verdict.to_json())
-            os.replace(file.name, path)
-        except OSError as error:
-            raise CourseError(f"the verdict cannot be stored in {path.parent}: {error.strerror}") from None
+        if verdict.failure is None:
+            write_whole(self._path(submission), verdict.to_json())

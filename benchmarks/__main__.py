@@ -28,6 +28,7 @@ from autograder.classroom import grade_class
 from autograder.course import Assignment, Course
 from autograder.demo.class_list import CLASS, build_class
 from autograder.demo.road import build_course
+from autograder.engines.job import Job
 from autograder.grade import Grader
 from autograder.gradebook.intake import receive
 from autograder.release import release
@@ -65,15 +66,15 @@ def timed(action: Callable[[], object]) -> float:
 def verdict_seconds(assignment: Assignment, reference: Submission, runs: int) -> list[float]:
     """Warm verdicts on the reference, one at a time: wall seconds of each, as its engine sees them."""
     with Grader(assignment, workers=1, force=True) as grader:
-        list(grader.engine.verdicts([reference]))
-        return [timed(lambda: list(grader.engine.verdicts([reference]))) for _ in range(runs)]
+        list(grader.engine.verdicts([Job(reference)]))
+        return [timed(lambda: list(grader.engine.verdicts([Job(reference)]))) for _ in range(runs)]
 
 
 def throughput(assignment: Assignment, submissions: list[Submission], workers: int) -> float:
     """Submissions a second, warm."""
     with Grader(assignment, workers=workers, force=True) as grader:
-        list(grader.engine.verdicts(submissions[:workers]))
-        return len(submissions) / timed(lambda: list(grader.engine.verdicts(submissions)))
+        list(grader.engine.verdicts(map(Job, submissions[:workers])))
+        return len(submissions) / timed(lambda: list(grader.engine.verdicts(map(Job, submissions))))
 
 
 def measure(runs: int, repeats: int) -> dict[str, Any]:

@@ -1,21 +1,39 @@
-"""A submission on its way to the process that grades it, as JSON."""
+"""What is asked of the process that grades: a submission and what to find out about it, as JSON."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from autograder.submission import Cell, Submission
 
 
-def pack(submission: Submission) -> dict[str, Any]:
-    """Plain data."""
-    return {**asdict(submission), "path": str(submission.path)}
+@dataclass(frozen=True)
+class Job:
+    """One submission to grade.
+
+    Attributes:
+        submission: what was handed in.
+        exercises: the only ones to look at, if not all.
+        diagnose: name known mistakes behind lost points.
+        thorough: run every property and make counterexamples small; without it, an exercise is left at its first failure.
+        seed: draws the inputs in place of the course's secret.
+    """
+
+    submission: Submission
+    exercises: tuple[str, ...] | None = None
+    diagnose: bool = True
+    thorough: bool = True
+    seed: str | None = None
+
+    def pack(self) -> dict[str, Any]:
+        """Plain data."""
+        return {**asdict(self), "submission": {**asdict(self.submission), "path": str(self.submission.path)}}
 
 
-def unpack(data: dict[str, Any]) -> Submission:
-    """The inverse of `pack`."""
+def unpack_submission(data: dict[str, Any]) -> Submission:
+    """The submission in a packed job."""
     return Submission(
         **{
             **data,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from autograder import SINGLE_THREADED
 from autograder.course import Assignment
-from autograder.engines.job import pack
+from autograder.engines.job import Job
 from autograder.errors import CourseError
 from autograder.submission import Submission
 from autograder.verdict import Verdict, blank_verdict
@@ -87,21 +87,21 @@ class LocalEngine:
                 "the grading process has ended; what has a verdict is kept, run the command again"
             ) from None
 
-    def verdicts(self, submissions: Iterable[Submission]) -> Iterator[tuple[Submission, Verdict]]:
+    def verdicts(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Verdict]]:
         """Verdicts in order of completion."""
-        waiting = iter(submissions)
-        running: dict[int, Submission] = {}
+        waiting = iter(jobs)
+        running: dict[int, Job] = {}
         number = 0
         while True:
-            while len(running) < self.workers and (submission := next(waiting, None)) is not None:
+            while len(running) < self.workers and (job := next(waiting, None)) is not None:
                 number += 1
-                running[number] = submission
-                self._send({"id": number, "submission": pack(submission)})
+                running[number] = job
+                self._send({"id": number, **job.pack()})
             if not running:
                 return
             answer = self._receive()
-            submission = running.pop(answer["id"])
-            yield submission, self._verdict(submission, answer)
+            job = running.pop(answer["id"])
+            yield job, self._verdict(job.submission, answer)
 
     def _verdict(self, submission: Submission, answer: dict[str, Any]) -> Verdict:
         if "verdict" in answer:

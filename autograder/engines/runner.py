@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from autograder.diagnose import Diagnosis
 from autograder.properties.plugin import examine
 from autograder.properties.student import Session
 from autograder.properties.suite import Suite
@@ -13,7 +14,16 @@ from autograder.submission import Submission
 from autograder.verdict import ExerciseResult, Verdict
 
 
-def compute(suite: Suite, submission: Submission, control: Control, blank: Verdict) -> Verdict:
+def compute(
+    suite: Suite,
+    submission: Submission,
+    control: Control,
+    blank: Verdict,
+    diagnosis: Diagnosis | None = None,
+    *,
+    thorough: bool = True,
+    seed: bytes | None = None,
+) -> Verdict:
     """Load the submission into a worker and run the suite on it.
 
     Args:
@@ -21,6 +31,9 @@ def compute(suite: Suite, submission: Submission, control: Control, blank: Verdi
         submission: what was read of the student's file.
         control: the fork server's ear.
         blank: a verdict without results.
+        diagnosis: what names the known mistakes behind lost points; None to leave that out.
+        thorough: see `Examination`.
+        seed: draws inputs in place of the course's secret.
     """
     if submission.problem is not None:
         return with_results(blank, unread_results(suite, submission.problem))
@@ -34,8 +47,17 @@ def compute(suite: Suite, submission: Submission, control: Control, blank: Verdi
             return with_results(blank, unread_results(suite, f"The submission could not be loaded: {death.reason}."))
         loaded = time.perf_counter()
         examination = examine(
-            *(suite, session), limits=course.limits, examples=course.policy.examples, seed=course.seed
+            suite,
+            session,
+            limits=course.limits,
+            examples=course.policy.examples,
+            seed=course.seed if seed is None else seed,
+            thorough=thorough,
         )
+        examined = time.perf_counter()
+        results = examination.exercise_results()
+        if diagnosis is not None:
+            results = tuple(replace(r, mistakes=diagnosis.explain(r, session, control)) for r in results)
     finally:
         session.close()
     faults = [
@@ -44,8 +66,14 @@ def compute(suite: Suite, submission: Submission, control: Control, blank: Verdi
         if not fault.text.startswith("SyntaxError")  # whoever read the file has noted it
     ]
     done = time.perf_counter()
-    seconds = {"load": loaded - start, "properties": done - loaded, "total": done - start, **examination.seconds}
-    verdict = with_results(blank, examination.exercise_results())
+    seconds = {
+        "load": loaded - start,
+        "properties": examined - loaded,
+        "diagnosis": done - examined,
+        "total": done - start,
+        **examination.seconds,
+    }
+    verdict = with_results(blank, results)
     return replace(
         verdict,
         notes=(*blank.notes, *faults),

@@ -4,7 +4,7 @@ It speaks with its engine over a pipe, in JSON documents:
 
     → {"root", "slug", "tier", "device", "workers"}
     ← {"isolation", "suite"}                          or {"error": sentence}
-    → {"id", "submission"}                            as many as there are runners
+    → {"id", "submission", "exercises", …}            a job, as many as there are runners
     ← {"id", "verdict"} or {"id", "failure"}          in order of completion
 
 A runner is trusted, but works with what a hostile worker tells it. So each runs in a process of its own, bounded in time, and
@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from autograder.course import Course
 from autograder.errors import CourseError
+from autograder.reference import reference_sources
+from autograder.store import behaviours_directory
 
 if TYPE_CHECKING:
     from autograder.properties.suite import Suite
@@ -49,6 +51,8 @@ class WarmParent:
     """Forks runners and passes on what they find."""
 
     def __init__(self, connection: Connection, config: dict[str, Any]) -> None:
+        from autograder.diagnose import Diagnosis
+        from autograder.mistakes import known_mistakes
         from autograder.properties.suite import load_suite
         from autograder.sandbox import Sandbox, warmup
 
@@ -63,6 +67,12 @@ class WarmParent:
             meanwhile=warmup.import_torch,
         )
         self.suite = load_suite(self.assignment)
+        self.diagnosis = Diagnosis(
+            self.suite,
+            known_mistakes(self.assignment),
+            reference_sources(self.assignment),
+            behaviours_directory(self.assignment, self.device),
+        )
         _rehearse(self.suite)
         self.connection = connection
         self.runners: dict[int, Runner] = {}
@@ -105,7 +115,7 @@ class WarmParent:
 
     def run(self, job: dict[str, Any], control: Any, pipe: int) -> None:
         """The runner: compute, write, end. Never returns."""
-        from autograder.engines.job import unpack
+        from autograder.engines.job import unpack_submission
         from autograder.engines.runner import compute
         from autograder.verdict import blank_verdict
 
@@ -115,7 +125,7 @@ class WarmParent:
             for descriptor in (0, 1, 2):
                 os.dup2(nowhere, descriptor)
             self.connection.close()
-            submission = unpack(job["submission"])
+            submission = unpack_submission(job["submission"])
             blank = blank_verdict(
                 self.assignment,
                 submission,
@@ -123,7 +133,17 @@ class WarmParent:
                 device=self.device,
                 suite=self.suite_digest,
             )
-            answer = {"verdict": compute(self.suite, submission, control, blank).to_json()}
+            names = job["exercises"]
+            verdict = compute(
+                self.suite if names is None else self.suite.only(names),
+                submission,
+                control,
+                blank,
+                self.diagnosis if job["diagnose"] else None,
+                thorough=job["thorough"],
+                seed=job["seed"].encode() if job["seed"] is not None else None,
+            )
+            answer = {"verdict": verdict.to_json()}
         except BaseException:
             answer = {"failure": traceback.format_exc(limit=-6)}
         with os.fdopen(pipe, "w", encoding="utf-8") as file:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import torch
@@ -111,16 +111,27 @@ class Examination:
         limits: seconds for an exercise.
         examples: drawn inputs for a property that does not say.
         seed: the course's secret.
+        thorough: make counterexamples small, and run what is left of an exercise after a failure; without it, one failure
+            is all that is found out about an exercise.
         loud: let pytest report failures, for an author at the keyboard.
     """
 
     def __init__(
-        self, suite: Suite, student: Session | Any, *, limits: Limits, examples: int, seed: bytes, loud: bool = False
+        self,
+        suite: Suite,
+        student: Session | Any,
+        *,
+        limits: Limits,
+        examples: int,
+        seed: bytes,
+        thorough: bool = True,
+        loud: bool = False,
     ) -> None:
         self.suite = suite
         self.limits = limits
         self.examples = examples
         self._seed = seed
+        self._thorough = thorough
         self._loud = loud
         self._session = student if isinstance(student, Session) else None
         self._student = Student(student) if isinstance(student, Session) else student
@@ -128,6 +139,11 @@ class Examination:
         self._dead: dict[str, str] = {}
         self.results: dict[tuple[str, str], PropertyResult] = {}
         self.seconds: dict[str, float] = {}
+
+    def run(self) -> Self:
+        """Run the suite, and nothing else that lies about."""
+        pytest.main(pytest_arguments(self.suite), plugins=[self])
+        return self
 
     # ---- pytest's hooks
 
@@ -200,24 +216,19 @@ class Examination:
         test = item.obj
         handle = getattr(test, "hypothesis", None)
         if handle is None:
-            recorder = Recorder()
+            recorder = self._recorder(item)
             return self._call(recorder.watch(test), recorder, arguments)
         function = item.function
         original = handle.inner_test
         chosen: settings = function._hypothesis_internal_use_settings
-        # A property that says nothing carries the default of the moment when it was imported.
-        examples = (
-            self.examples
-            if chosen.max_examples == settings.get_profile("default").max_examples
-            else chosen.max_examples
-        )
+        examples = self._examples(chosen)
         function._hypothesis_internal_use_seed = seed
         try:
-            recorder = Recorder()
+            recorder = self._recorder(item)
             handle.inner_test = recorder.watch(original)
             function._hypothesis_internal_use_settings = grading_settings(chosen, examples)
             failure = self._call(test, recorder, arguments)
-            if failure is not None and worth_shrinking(failure, recorder):
+            if failure is not None and self._thorough and worth_shrinking(failure, recorder):
                 recorder = Recorder(SHRINK_CALLS)
                 handle.inner_test = recorder.watch(original)
                 function._hypothesis_internal_use_settings = grading_settings(chosen, examples, Phase.shrink)
@@ -230,6 +241,15 @@ class Examination:
         finally:
             handle.inner_test = original
             function._hypothesis_internal_use_settings = chosen
+
+    def _recorder(self, item: pytest.Function) -> Recorder:
+        """What watches a property while inputs are generated."""
+        return Recorder()
+
+    def _examples(self, chosen: settings) -> int:
+        """How many inputs are drawn. A property that says nothing carries the default of when it was imported."""
+        default = settings.get_profile("default").max_examples
+        return self.examples if chosen.max_examples == default else chosen.max_examples
 
     def _call(self, test: Callable[..., None], recorder: Recorder, arguments: dict[str, Any]) -> Failure | None:
         try:
@@ -270,6 +290,8 @@ class Examination:
         if previous is not None and previous.outcome != "passed":
             return  # one parametrised case failed before: that stands
         listed = next(item for item in self.suite.properties[exercise] if item.name == name)
+        if outcome != "passed" and not self._thorough:
+            self._dead.setdefault(exercise, "not run: an earlier property of this exercise failed")
         cut = message[:MESSAGE_LENGTH] if message else None
         self.results[exercise, name] = listed.result(outcome, cut, counterexample)
 
@@ -347,11 +369,12 @@ QUIET = """
 """.split()
 
 
-def examine(suite: Suite, student: Session | Any, *, limits: Limits, examples: int, seed: bytes) -> Examination:
+def examine(
+    suite: Suite, student: Session | Any, *, limits: Limits, examples: int, seed: bytes, thorough: bool = True
+) -> Examination:
     """Run a suite on a student, in this process."""
-    examination = Examination(suite, student, limits=limits, examples=examples, seed=seed)
-    pytest.main(pytest_arguments(suite), plugins=[examination])
-    return examination
+    examination = Examination(suite, student, limits=limits, examples=examples, seed=seed, thorough=thorough)
+    return examination.run()
 
 
 def pytest_arguments(suite: Suite) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from autograder.course import Assignment
 from autograder.exercise import HANDS_ON, Starter
-from autograder.sandbox import Control, StudentError, Worker, WorkerDied, WorkerLimits
+from autograder.sandbox import Control, Observer, StudentError, Worker, WorkerDied, WorkerLimits
 from autograder.submission import Cell, Submission
 
 How = Literal["all", "definitions", "nothing"]
@@ -40,6 +40,7 @@ class Session:
         self._how: list[How] = ["definitions" if cell.definitions_only else "all" for cell in submission.cells]
         self._worker: Worker | None = None
         self._end = time.monotonic() + limits.seconds_per_submission
+        self.observer: Observer | None = None
         self.names: frozenset[str] = frozenset()
         self.faults: dict[int, CellFault] = {}
 
@@ -100,7 +101,14 @@ class Session:
         except WorkerDied:
             worker.end()
             raise
+        worker.peer.observer = self.observer
         return worker
+
+    def observe(self, observer: Observer | None) -> None:
+        """Have somebody told what the submission's code answers, or nobody any more."""
+        self.observer = observer
+        if self._worker is not None:
+            self._worker.peer.observer = observer
 
     def _note(self, index: int, cell: Cell, text: str) -> None:
         self.faults.setdefault(index, CellFault(cell_name(cell), cell.exercise, text))

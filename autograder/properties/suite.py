@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -44,6 +44,10 @@ class Suite:
     module: ModuleType
     reference: ModuleType
     properties: dict[str, tuple[Property, ...]]
+
+    def only(self, names: Collection[str]) -> Suite:
+        """The part of the suite that is about some exercises."""
+        return replace(self, properties={name: self.properties[name] for name in self.properties if name in names})
 
 
 def test_methods(cls: type) -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -17,6 +17,7 @@ from rich.text import Text
 from autograder.verdict import ExerciseResult, Verdict
 
 if TYPE_CHECKING:
+    from autograder.audit.table import Audit
     from autograder.classroom import Graded, Progress
     from autograder.doctor import Finding
     from autograder.gradebook.exchange import Collected
@@ -141,3 +142,28 @@ def findings_table(findings: Iterable[Finding]) -> Table:
             detail.append(f"\n→ {finding.mend}", style="bold")
         table.add_row(Text(sign, style=style), finding.what, detail)
     return table
+
+
+def audit_table(audit: Audit) -> RenderableType:
+    """What the suite of an assignment lets pass, one line an exercise, and all that misses the bar."""
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True)
+    table.add_column("exercise", footer=audit.assignment)
+    for column in ("reference", "alternates", "stub, wrong", "trivial", "mistakes", "recognised"):
+        table.add_column(column, justify="right")
+    table.add_column("mutants killed", justify="right", footer=f"{audit.killed:.1%}")
+    for row in audit.exercises:
+        recognised = sum(item.recognised for item in row.mistakes)
+        explained = sum(survivor.reason is not None for survivor in row.mutants.survivors)
+        table.add_row(
+            row.name,
+            f"{row.reference:.0%}",
+            f"{min(row.alternates.values(), default=0):.0%} of {len(row.alternates)}",
+            f"{max([row.stub, *row.wrong.values()]):.0%}",
+            f"≤ {row.trivial_max:.0%}",
+            f"≤ {max((item.earned_fraction for item in row.mistakes), default=0):.0%}",
+            f"{recognised} of {len(row.mistakes)}",
+            f"{row.mutants.killed} of {row.mutants.total - explained}",
+        )
+    complaints = [Text(f"✗ {text}", style="red") for text in audit.complaints()]
+    seeds = f", {audit.seeds_tried} seeds" if audit.seeds_tried else ""
+    return Group(table, *complaints, Text(f"isolation {audit.isolation}{seeds}, {audit.seconds:.0f} s", style="dim"))

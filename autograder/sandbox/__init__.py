@@ -6,6 +6,7 @@ cells and answers calls.
 
 from autograder.sandbox.control import Control, Worker, WorkerLimits
 from autograder.sandbox.errors import Frame, ProtocolError, SandboxError, StudentError, WorkerDied
+from autograder.sandbox.host import Observer
 from autograder.sandbox.module import RemoteModule
 from autograder.sandbox.peer import RemoteFunction
 from autograder.sandbox.remote import Opaque, RemoteIterator, RemoteObject
@@ -14,6 +15,7 @@ from autograder.sandbox.session import Sandbox, Tier
 __all__ = [
     "Control",
     "Frame",
+    "Observer",
     "Opaque",
     "ProtocolError",
     "RemoteFunction",

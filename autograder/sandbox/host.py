@@ -39,6 +39,11 @@ MAX_HELD = 256 * MEBIBYTE  # of tensors in nodes
 MAX_ARGUMENTS = 32 * MEBIBYTE  # of tensors in a call of a callback, whose own work may take many times that
 
 
+Observer = Callable[
+    [str, Any], None
+]  # told what the worker says: a kind ("value", "passed", "gradient", "error") and it
+
+
 class Name:
     """Something that the submission defines at top level, by its name there."""
 
@@ -65,6 +70,7 @@ class HostPeer(Peer):
         self.deadline = float("inf")  # on top of the limit for each call, time.monotonic()
         self.seed: int | None = None  # for the worker's generators, sent with the next request
         self.gone: WorkerDied | None = None
+        self.observer: Observer | None = None
         self._lost = lost
         self._waiting = 0
         self._held = 0
@@ -117,8 +123,23 @@ class HostPeer(Peer):
         while self._borrowed and not self._waiting:
             self._borrowed.popitem()[1].restore()
 
+    def ask(
+        self, message: dict[str, Any], linked: Sequence[torch.Tensor | None], sent: Sequence[torch.Tensor]
+    ) -> tuple[Message, list[torch.Tensor]]:
+        """As `Peer.ask`; gradients are observed."""
+        answer = super().ask(message, linked, sent)
+        if self.observer is not None and message["op"] == "vjp":
+            self.observer("gradient", answer[1])
+        return answer
+
     def error_from(self, error: Any) -> BaseException:
         """The exception that stands for the student's."""
+        exception = self._error_from(error)
+        if self.observer is not None:
+            self.observer("error", nearest_builtin(names_of(exception)))
+        return exception
+
+    def _error_from(self, error: Any) -> BaseException:
         cause, self._callback_error = self._callback_error, None
         match error:
             case {"types": list(types), "message": str(message), "frames": list(frames)} if types:
@@ -148,9 +169,13 @@ class HostPeer(Peer):
         if isinstance(cause, AssertionError):
             raise cause  # see error_from
         try:
-            return super().value(header, incoming)
+            value = super().value(header, incoming)
         except ProtocolError as error:
             raise student_error(["ValueError"], f"returned a value that cannot be used: {clean(error, 300)}") from None
+        else:
+            if self.observer is not None:
+                self.observer("value", value)
+            return value
         finally:
             self._return_borrowed()  # the value may be a module of the test's, with the state that it has there
 
@@ -276,6 +301,8 @@ class HostPeer(Peer):
             return functools.partial(self._copy, callee)
 
         def callback(*args: Any, **kwargs: Any) -> Any:
+            if self.observer is not None:
+                self.observer("passed", [args, kwargs])
             try:
                 return callee(*args, **kwargs)
             except Exception as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Course
+from autograder.engines.job import Job
 from autograder.grade import Grader
 from autograder.reference import reference_script
 from autograder.submission import Submission, read_submission
@@ -35,7 +36,7 @@ def outcomes(verdict: Verdict, exercise: str) -> list[str]:
 
 
 def test_the_reference_earns_everything_twice_the_same(grader: Grader, hand_in) -> None:
-    first, second = (grader.engine.verdicts([hand_in()]) for _ in range(2))
+    first, second = (grader.engine.verdicts([Job(hand_in())]) for _ in range(2))
     ((_, one),), ((_, two),) = first, second
     assert one.earned == one.points == 5.0
     assert one.failure is None

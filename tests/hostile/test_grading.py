@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from autograder.engines.job import Job
 from autograder.grade import Grader
 from autograder.leaks import leaks
 from autograder.reference import reference_script
@@ -22,9 +23,8 @@ CASES = sorted(path.parent for path in Path(__file__).parent.glob("grading/*/exp
 def test_a_cheat_earns_what_it_deserves_and_learns_nothing(vae_grader: Grader, folder: Path, tmp_path: Path) -> None:
     expected = tomllib.loads((folder / "expected.toml").read_text())
     assignment = vae_grader.assignment
-    (submission, verdict), *_ = vae_grader.engine.verdicts(
-        [read_submission(find_submission(folder, assignment), assignment)]
-    )
+    submission = read_submission(find_submission(folder, assignment), assignment)
+    ((_, verdict),) = vae_grader.engine.verdicts([Job(submission)])
     assert verdict.failure is None
     assert verdict.earned == expected["earned"]
     assert {result.name for result in verdict.exercises} == {exercise.name for exercise in assignment.exercises}
@@ -39,5 +39,5 @@ def test_a_cheat_earns_what_it_deserves_and_learns_nothing(vae_grader: Grader, f
 def test_afterwards_honest_work_still_earns_everything(vae_grader: Grader, tmp_path: Path) -> None:
     (tmp_path / "vae.py").write_text(reference_script(vae_grader.assignment), "utf-8")
     submission = read_submission(tmp_path / "vae.py", vae_grader.assignment)
-    ((_, verdict),) = vae_grader.engine.verdicts([submission])
+    ((_, verdict),) = vae_grader.engine.verdicts([Job(submission)])
     assert verdict.earned == verdict.points

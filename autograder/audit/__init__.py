@@ -1,0 +1,1 @@
+"""The audit: what a suite lets pass, and what it does not."""

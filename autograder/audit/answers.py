@@ -1,0 +1,91 @@
+"""The answers that an audit hands in, exercise by exercise, and what each may earn."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from autograder.audit import imitation
+from autograder.audit.mutants import Mutant, mutants
+from autograder.course import Assignment
+from autograder.engines.job import Job
+from autograder.mistakes import Mistake
+from autograder.reference import reference_sources
+from autograder.submission import submission_of
+
+Kind = Literal["reference", "alternate", "stub", "wrong", "trivial", "mistake", "mutant"]
+TRIVIAL = tuple(imitation.CHANGES)
+WRONG = {
+    "exception": "def {name}(*args, **kwargs):\n    raise RuntimeError('no idea')\n",
+    "nothing": "def {name}(*args, **kwargs):\n    return None\n",
+    "object": "def {name}(*args, **kwargs):\n    return object()\n",
+    "text": "def {name}(*args, **kwargs):\n    return 'the answer'\n",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Something to hand in.
+
+    Attributes:
+        kind: what it is.
+        name: which one of its kind.
+        exercise: what it answers; None for all.
+        job: how it is graded.
+        of: what it was made from.
+    """
+
+    kind: Kind
+    name: str
+    exercise: str | None
+    job: Job
+    of: Mistake | Mutant | None = None
+
+
+def answers(assignment: Assignment, known: tuple[Mistake, ...], chosen: tuple[str, ...]) -> Iterator[Answer]:
+    """All answers to the chosen exercises."""
+    for path in alternates(assignment):
+        submission = submission_of({path.stem: path.read_text("utf-8")})
+        yield Answer("alternate", path.stem, None, Job(submission, chosen, diagnose=False))
+    references = reference_sources(assignment)
+    for exercise in assignment.exercises:
+        if exercise.name not in chosen:
+            continue
+        reference = references[exercise.name]
+        yield _answer("reference", "reference", exercise.name, reference)
+        yield _answer("stub", "stub", exercise.name, exercise.source)
+        for name, source in WRONG.items():
+            yield _answer("wrong", name, exercise.name, source.format(name=exercise.name))
+        for name in TRIVIAL:
+            yield _answer("trivial", name, exercise.name, trivial(exercise.name, reference, name))
+        for mistake in known:
+            if mistake.exercise == exercise.name:
+                yield _answer("mistake", mistake.name, exercise.name, mistake.source, mistake)
+        for number, mutant in enumerate(mutants(exercise.name, reference)):
+            yield _answer("mutant", str(number), exercise.name, mutant.source, mutant)
+
+
+def reference_answer(assignment: Assignment, chosen: tuple[str, ...], *, seed: str) -> Answer:
+    """The whole reference, questioned with inputs from another seed."""
+    submission = submission_of(reference_sources(assignment))
+    return Answer("reference", seed, None, Job(submission, chosen, diagnose=False, seed=seed))
+
+
+def _answer(kind: Kind, name: str, exercise: str, source: str, of: Mistake | Mutant | None = None) -> Answer:
+    job = Job(submission_of({exercise: source}), (exercise,), diagnose=kind == "mistake", thorough=kind != "mutant")
+    return Answer(kind, name, exercise, job, of)
+
+
+def trivial(exercise: str, reference: str, change: str) -> str:
+    """The source of an answer with the reference's form and no sense."""
+    return "\n\n".join(
+        [inspect.getsource(imitation), reference, f"{exercise} = imitation({exercise}, CHANGES[{change!r}])\n"]
+    )
+
+
+def alternates(assignment: Assignment) -> list[Path]:
+    """Files of correct answers written in other ways."""
+    return sorted((assignment.course.root / "tests" / "alternates" / assignment.slug).glob("*.py"))

@@ -1,0 +1,128 @@
+"""Measuring: every answer handed in, through the sandbox, in parallel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from autograder.audit.answers import Answer, answers, reference_answer
+from autograder.audit.equivalents import equivalents
+from autograder.audit.mutants import Mutant
+from autograder.audit.table import Audit, ExerciseAudit, MistakeAudit, Survivor
+from autograder.course import Assignment
+from autograder.errors import CourseError
+from autograder.grade import Grader
+from autograder.mistakes import known_mistakes
+from autograder.verdict import ExerciseResult, Verdict
+
+Progress = Callable[[str, int, int], None]
+
+
+def audit(
+    assignment: Assignment,
+    only: Sequence[str] = (),
+    *,
+    seeds: int = 0,
+    workers: int | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> Audit:
+    """The audit table of an assignment.
+
+    Args:
+        assignment: whose suite is audited.
+        only: names of exercises; all if empty.
+        seeds: so many other course seeds with which the reference must earn everything, too.
+        workers: answers at once; None for one a core.
+        progress: told how far it is.
+
+    Raises:
+        CourseError: there is no such exercise, or nothing can be graded here.
+    """
+    names = [exercise.name for exercise in assignment.exercises]
+    if unknown := sorted(set(only) - set(names)):
+        raise CourseError(f"{assignment.slug} has no exercise {unknown[0]!r}; there are: {', '.join(names)}")
+    chosen = tuple(name for name in names if not only or name in only)
+    start = time.perf_counter()
+    everything = list(answers(assignment, known_mistakes(assignment), chosen))
+    table = {e.name: ExerciseAudit(e.name, e.points) for e in assignment.exercises if e.name in chosen}
+    survivors: list[tuple[str, Mutant]] = []
+    with Grader(assignment, workers=workers) as grader:
+        result = Audit(assignment.slug, grader.engine.isolation, list(table.values()))
+        for done, (answer, verdict) in enumerate(handed_in(grader, everything), 1):
+            progress(assignment.slug, done, len(everything))
+            for found in verdict.exercises:
+                survivors += enter(table[found.name], answer, found)
+        again = [reference_answer(assignment, chosen, seed=f"another seed, number {n}") for n in range(seeds)]
+        for done, (answer, verdict) in enumerate(handed_in(grader, again), 1):
+            progress(f"{assignment.slug}, seeds", done, seeds)
+            lost = [f"{r.name}.{p.name}" for r in verdict.exercises for p in r.properties if p.outcome != "passed"]
+            if lost:
+                result.seeds[answer.name] = lost
+    result.seeds_tried = seeds
+    explain(result, survivors, assignment)
+    for exercise in result.exercises:
+        settle(exercise, names_in_order=[item.name for item in known_mistakes(assignment)])
+    result.seconds = round(time.perf_counter() - start, 1)
+    return result
+
+
+def handed_in(grader: Grader, everything: Sequence[Answer]) -> Iterator[tuple[Answer, Verdict]]:
+    """Verdicts, as they come."""
+    by_job = {id(answer.job): answer for answer in everything}
+    for job, verdict in grader.engine.verdicts(answer.job for answer in everything):
+        answer = by_job[id(job)]
+        if verdict.failure is not None:
+            raise CourseError(
+                f"the grader failed on {answer.kind} {answer.name} of {answer.exercise}: {verdict.failure}"
+            )
+        yield answer, verdict
+
+
+def enter(row: ExerciseAudit, answer: Answer, found: ExerciseResult) -> list[tuple[str, Mutant]]:
+    """Write one result into the table; a surviving mutant is returned."""
+    earned = found.earned / found.points
+    match answer.kind:
+        case "reference":
+            row.reference = earned
+        case "alternate":
+            row.alternates[answer.name] = earned
+        case "stub":
+            row.stub = earned
+        case "wrong":
+            row.wrong[answer.name] = earned
+        case "trivial":
+            row.trivial[answer.name] = earned
+        case "mistake":
+            named = tuple(item.name for item in found.mistakes)
+            row.mistakes.append(MistakeAudit(answer.name, round(earned, 4), answer.name in named, named))
+        case "mutant":
+            assert isinstance(answer.of, Mutant)
+            row.mutants.total += 1
+            if earned < 1:
+                row.mutants.killed += 1
+            else:
+                return [(row.name, answer.of)]
+    return []
+
+
+def settle(row: ExerciseAudit, names_in_order: Sequence[str]) -> None:
+    """Bring a row into order, and leave out what does not apply to it."""
+    row.mistakes.sort(key=lambda item: names_in_order.index(item.name))
+    row.mutants.survivors.sort(key=lambda item: (item.operator, item.before, item.after))
+    # The answer that refuses to be differentiated earns everything where nobody asks for a gradient.
+    row.differentiated = row.trivial.pop("attached", 0.0) < 1
+    if not row.differentiated:
+        row.trivial.pop("detached", None)
+
+
+def explain(result: Audit, survivors: Sequence[tuple[str, Mutant]], assignment: Assignment) -> None:
+    """Join survivors with the reasons that the repository gives, and find reasons without a survivor."""
+    chosen = {row.name: row for row in result.exercises}
+    reasons = {(e.exercise, e.before, e.after): e.reason for e in equivalents(assignment) if e.exercise in chosen}
+    for name, mutant in survivors:
+        reason = reasons.get((name, mutant.before, mutant.after))
+        chosen[name].mutants.survivors.append(Survivor(mutant.operator, mutant.before, mutant.after, reason))
+    alive = {(name, mutant.before, mutant.after) for name, mutant in survivors}
+    result.stale = [
+        f"{name}: {before} → {after}" for name, before, after in reasons if (name, before, after) not in alive
+    ]

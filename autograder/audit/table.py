@@ -1,0 +1,131 @@
+"""The audit table: what was measured, as plain data, and what in it misses the bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+MOST_TRIVIAL = 0.1  # of an exercise's points
+MOST_MISTAKEN = 0.7
+LEAST_KILLED = 0.95  # of an assignment's mutants
+LEAST_MISTAKES, LEAST_ALTERNATES = 3, 2
+
+
+@dataclass(frozen=True)
+class MistakeAudit:
+    """One known mistake, handed in."""
+
+    name: str
+    earned_fraction: float
+    recognised: bool
+    named: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """A mutant that lost nothing; `reason` says why it means the same as the reference, if somebody has said so."""
+
+    operator: str
+    before: str
+    after: str
+    reason: str | None
+
+
+@dataclass
+class MutantAudit:
+    """All mutants of one exercise."""
+
+    total: int = 0
+    killed: int = 0
+    survivors: list[Survivor] = field(default_factory=list)
+
+
+@dataclass
+class ExerciseAudit:
+    """One exercise: the part of its points that each answer earned.
+
+    `differentiated` says whether any property asks for a gradient; where none does, an answer without one is right.
+    """
+
+    name: str
+    points: float
+    reference: float = 0.0
+    stub: float = 0.0
+    wrong: dict[str, float] = field(default_factory=dict)
+    trivial: dict[str, float] = field(default_factory=dict)
+    differentiated: bool = True
+    alternates: dict[str, float] = field(default_factory=dict)
+    mistakes: list[MistakeAudit] = field(default_factory=list)
+    mutants: MutantAudit = field(default_factory=MutantAudit)
+
+    @property
+    def trivial_max(self) -> float:
+        """The most that an answer without sense earned."""
+        return max(self.trivial.values(), default=0.0)
+
+    def complaints(self) -> Iterator[str]:
+        """What misses the bar, in sentences."""
+        if self.reference < 1:
+            yield f"{self.name}: the reference earns {self.reference:.0%}"
+        for name, earned in {"the stub": self.stub, **self.wrong}.items():
+            if earned > 0:
+                yield f"{self.name}: {name} earns {earned:.0%}"
+        for name, earned in self.trivial.items():
+            if earned > MOST_TRIVIAL:
+                yield f"{self.name}: the trivial answer {name!r} earns {earned:.0%}"
+        if len(self.alternates) < LEAST_ALTERNATES:
+            yield f"{self.name}: there are {len(self.alternates)} alternates, not {LEAST_ALTERNATES}"
+        for name, earned in self.alternates.items():
+            if earned < 1:
+                yield f"{self.name}: the alternate {name} earns {earned:.0%}"
+        if len(self.mistakes) < LEAST_MISTAKES:
+            yield f"{self.name}: there are {len(self.mistakes)} known mistakes, not {LEAST_MISTAKES}"
+        for mistake in self.mistakes:
+            if mistake.earned_fraction > MOST_MISTAKEN:
+                yield f"{self.name}: the mistake {mistake.name} earns {mistake.earned_fraction:.0%}"
+            if not mistake.recognised:
+                named = ", ".join(mistake.named) or "nothing"
+                yield f"{self.name}: the mistake {mistake.name} is taken for {named}"
+        for survivor in self.mutants.survivors:
+            if survivor.reason is None:
+                yield f"{self.name}: unexplained survivor ({survivor.operator}): {survivor.before} → {survivor.after}"
+
+
+@dataclass
+class Audit:
+    """One assignment."""
+
+    assignment: str
+    isolation: str
+    exercises: list[ExerciseAudit]
+    stale: list[str] = field(default_factory=list)
+    seeds: dict[str, list[str]] = field(default_factory=dict)
+    seeds_tried: int = 0
+    seconds: float = 0.0
+
+    @property
+    def killed(self) -> float:
+        """The part of all mutants, less those that mean the same as the reference, that lost points."""
+        equivalent = sum(s.reason is not None for e in self.exercises for s in e.mutants.survivors)
+        total = sum(e.mutants.total for e in self.exercises) - equivalent
+        return sum(e.mutants.killed for e in self.exercises) / total if total else 1.0
+
+    def complaints(self) -> list[str]:
+        """What misses the bar, in sentences."""
+        found = [text for exercise in self.exercises for text in exercise.complaints()]
+        if self.killed < LEAST_KILLED:
+            found.append(f"{self.killed:.1%} of the mutants are killed, not {LEAST_KILLED:.0%}")
+        found += [f"stale equivalent: {text}" for text in self.stale]
+        found += [f"with the seed {seed} the reference loses {', '.join(names)}" for seed, names in self.seeds.items()]
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        exercises = [{**asdict(exercise), "trivial_max": exercise.trivial_max} for exercise in self.exercises]
+        return {
+            **asdict(self),
+            "exercises": exercises,
+            "killed": round(self.killed, 4),
+            "complaints": self.complaints(),
+        }
