@@ -159,6 +159,11 @@ class Examination:
             return None
         return SuiteModule.of(self.suite, parent, module_path)
 
+    def pytest_pycollect_makeitem(self, collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
+        """Pass by what the suite is not about, at once: a part of a suite is collected in a part of the time."""
+        others = isinstance(collector, SuiteModule) and getattr(obj, "exercise", None) not in self.suite.properties
+        return [] if others else None
+
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Only what the suite lists is run."""
         items[:] = [item for item in items if self._identify(item)[0] is not None]

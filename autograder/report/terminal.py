@@ -62,7 +62,9 @@ def explanations(result: ExerciseResult) -> list[Text]:
     """What does not hold in an exercise, and why."""
     if result.error is not None:
         return [Text.assemble((result.name, "bold"), "  ", result.error)]
-    texts = []
+    texts = [
+        Text.assemble(("→ ", "yellow"), (f"{result.name}: ", "bold"), mistake.says) for mistake in result.mistakes
+    ]
     said: set[str] = set()
     for item in result.properties:
         if item.outcome == "passed" or (item.message or "") in said:
