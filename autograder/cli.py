@@ -142,6 +142,9 @@ def audit_command(
     slugs: Annotated[list[str] | None, typer.Argument(metavar="[ASSIGNMENT]…")] = None,
     exercise: Annotated[list[str] | None, typer.Option(help="Only this exercise; may be said several times.")] = None,
     seeds: Annotated[int, typer.Option(min=0, help="Question the reference with so many other seeds, too.")] = 0,
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep the result in autograder/audits/ for the tests.")
+    ] = False,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -150,13 +153,19 @@ def audit_command(
 
     from autograder.audit.measure import audit
     from autograder.report.terminal import audit_table, progress_bar
+    from autograder.store import write_whole
 
     course = Course.find()
     chosen = [course.assignment(slug) for slug in slugs] if slugs else list(course)
+    if record and exercise:
+        raise typer.BadParameter("only a whole audit can be recorded: leave --exercise out", param_hint="--record")
     results = []
     with progress_bar(errors) as progress:
         for assignment in chosen:
-            results.append(audit(assignment, exercise or (), seeds=seeds, workers=workers, progress=progress))
+            result = audit(assignment, exercise or (), seeds=seeds, workers=workers, progress=progress)
+            results.append(result)
+            if record:
+                write_whole(assignment.audit_path, json.dumps(result.to_dict(), ensure_ascii=False, indent=1) + "\n")
     if as_json:
         print(json.dumps([result.to_dict() for result in results], ensure_ascii=False, indent=1))
     else:

@@ -137,6 +137,11 @@ class Assignment:
         return self.course.root / "autograder" / "equivalents" / f"{self.slug}.toml"
 
     @property
+    def audit_path(self) -> Path:
+        """The last audit that was recorded, private; may not exist."""
+        return self.course.root / "autograder" / "audits" / f"{self.slug}.json"
+
+    @property
     def release_directory(self) -> Path:
         """What students download, written by nbgrader."""
         return self.course.root / "release" / self.slug

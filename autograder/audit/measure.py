@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from autograder.audit.answers import Answer, answers, reference_answer
+from autograder.audit.answers import Answer, alternates, answers, reference_answer
 from autograder.audit.equivalents import equivalents
 from autograder.audit.mutants import Mutant
 from autograder.audit.table import Audit, ExerciseAudit, MistakeAudit, Survivor
@@ -13,6 +13,7 @@ from autograder.course import Assignment
 from autograder.errors import CourseError
 from autograder.grade import Grader
 from autograder.mistakes import known_mistakes
+from autograder.store import digest
 from autograder.verdict import ExerciseResult, Verdict
 
 Progress = Callable[[str, int, int], None]
@@ -43,11 +44,12 @@ def audit(
         raise CourseError(f"{assignment.slug} has no exercise {unknown[0]!r}; there are: {', '.join(names)}")
     chosen = tuple(name for name in names if not only or name in only)
     start = time.perf_counter()
-    everything = list(answers(assignment, known_mistakes(assignment), chosen))
+    known = known_mistakes(assignment)
+    everything = list(answers(assignment, known, chosen))
     table = {e.name: ExerciseAudit(e.name, e.points) for e in assignment.exercises if e.name in chosen}
     survivors: list[tuple[str, Mutant]] = []
     with Grader(assignment, workers=workers) as grader:
-        result = Audit(assignment.slug, grader.engine.isolation, list(table.values()))
+        result = Audit(assignment.slug, grader.engine.isolation, sources_digest(assignment), list(table.values()))
         for done, (answer, verdict) in enumerate(handed_in(grader, everything), 1):
             progress(assignment.slug, done, len(everything))
             for found in verdict.exercises:
@@ -61,9 +63,16 @@ def audit(
     result.seeds_tried = seeds
     explain(result, survivors, assignment)
     for exercise in result.exercises:
-        settle(exercise, names_in_order=[item.name for item in known_mistakes(assignment)])
+        settle(exercise, [item.name for item in known])
     result.seconds = round(time.perf_counter() - start, 1)
     return result
+
+
+def sources_digest(assignment: Assignment) -> str:
+    """Digest of the files of an assignment that an audit is about."""
+    files = [assignment.starter_path, assignment.solution_path, assignment.hidden_path]
+    files += [assignment.mistakes_path, assignment.equivalents_path, *alternates(assignment)]
+    return digest(files)
 
 
 def handed_in(grader: Grader, everything: Sequence[Answer]) -> Iterator[tuple[Answer, Verdict]]:

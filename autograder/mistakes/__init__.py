@@ -69,12 +69,12 @@ def edited(reference: Callable[..., Any], changes: Mapping[str, str], *, says: s
 
 
 def without_docstring(source: str) -> str:
-    """The source of a function, less the lines of its docstring."""
-    (node,) = ast.parse(source).body
-    assert isinstance(node, ast.FunctionDef)
-    first, lines = node.body[0], source.splitlines(keepends=True)
-    if ast.get_docstring(node) is not None:
-        del lines[first.lineno - 1 : first.end_lineno]
+    """The source of a function or class, less the lines of its docstring and of its methods' docstrings."""
+    lines = source.splitlines(keepends=True)
+    documented = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    docstrings = [node.body[0] for node in documented if ast.get_docstring(node) is not None]
+    for docstring in sorted(docstrings, key=lambda node: node.lineno, reverse=True):
+        del lines[docstring.lineno - 1 : docstring.end_lineno]
     return "".join(lines)
 
 

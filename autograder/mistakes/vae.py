@@ -1,4 +1,3 @@
-# ruff: noqa: D101, D102, D103
 """Known mistakes in `vae`."""
 
 from collections.abc import Callable

@@ -215,7 +215,7 @@ class Examination:
 
     def _run(self, item: pytest.Function, arguments: dict[str, Any]) -> Failure | None:
         seed = int.from_bytes(hashlib.sha256(self._seed + item.nodeid.rpartition("/")[2].encode()).digest()[:8], "big")
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         if self._session is not None:
             self._session.seed(seed)
         test = item.obj
@@ -228,6 +228,7 @@ class Examination:
         chosen: settings = function._hypothesis_internal_use_settings
         examples = self._examples(chosen)
         function._hypothesis_internal_use_seed = seed
+        function._hypothesis_internal_database_key = b""  # or it would hash the source of each test, for no database
         try:
             recorder = self._recorder(item)
             handle.inner_test = recorder.watch(original)

@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from autograder.sandbox.errors import ProtocolError
@@ -224,8 +225,7 @@ def check_description(entry: object) -> tuple[torch.dtype, list[int], bool, list
 
 def raw_bytes(tensor: torch.Tensor) -> memoryview:
     """The bytes of a tensor in row-major order; shares its memory where the layout allows."""
-    tensor = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
-    if tensor.numel() == 0:
-        return memoryview(b"")
-    # Strides of dimensions of size 1 can be anything in a contiguous tensor; seen as bytes they must be 1.
-    return memoryview(tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8).numpy())  # type: ignore[arg-type]
+    if tensor.dtype is torch.bfloat16:  # which numpy has not
+        tensor = tensor.detach().view(torch.int16)
+    array = np.ascontiguousarray(tensor.numpy(force=True))
+    return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]

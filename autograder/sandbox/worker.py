@@ -40,7 +40,7 @@ def seed_everything(seed: int) -> None:
     """Seed the generators that code uses when it is given none."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed queues one for each absent device, with a traceback
 
 
 class WorkerPeer(Peer):
