@@ -1,0 +1,101 @@
+"""Published answers to `gradient_penalty`."""
+
+import torch
+
+from tests.published import right, wrong
+
+
+@wrong(
+    "gradient_penalty",
+    "PyTorch-GAN#20, caogang/wgan-gp#25: the norm over channels only, of gradients with 4 dimensions",
+)
+def norm_over_channels(critic, real, fake, rng=None):
+    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng)
+    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
+    scores = critic(x)
+    (slope,) = torch.autograd.grad(scores, x, torch.ones_like(scores), create_graph=True)
+    return ((slope.norm(2, dim=1) - 1) ** 2).mean()
+
+
+@wrong("gradient_penalty", "hwalsuklee#33: an ε for every pixel")
+def epsilon_per_pixel(critic, real, fake, rng=None):
+    eps = torch.rand(real.shape, generator=rng)
+    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+
+
+@wrong("gradient_penalty", "one ε for the batch")
+def epsilon_per_batch(critic, real, fake, rng=None):
+    eps = torch.rand(1, generator=rng).item()
+    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+
+
+@wrong("gradient_penalty", "at real samples only")
+def at_real(critic, real, fake, rng=None):
+    x = real.detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+
+
+@wrong("gradient_penalty", "no graph of the gradient: the critic never learns from it")
+def without_graph(critic, real, fake, rng=None):
+    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng)
+    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=False)
+    return ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+
+
+@wrong("gradient_penalty", "the square is missing")
+def without_square(critic, real, fake, rng=None):
+    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng)
+    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return (slope.flatten(1).norm(2, dim=1) - 1).mean()
+
+
+@wrong("gradient_penalty", "the 1 is missing")
+def towards_zero(critic, real, fake, rng=None):
+    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng)
+    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return (slope.flatten(1).norm(2, dim=1) ** 2).mean()
+
+
+@wrong("gradient_penalty", "the sign")
+def negative(critic, real, fake, rng=None):
+    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng)
+    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return -((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+
+
+@right("gradient_penalty", "a root that is finite at 0: sqrt(Σ + 1e-12)")
+def with_a_safe_root(critic, real, fake, rng=None):
+    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng).to(real)
+    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
+    scores = critic(x)
+    (slope,) = torch.autograd.grad(scores, x, torch.ones_like(scores), create_graph=True)
+    norms = torch.sqrt(slope.square().flatten(1).sum(1) + 1e-12)
+    return ((norms - 1) ** 2).mean()
+
+
+@right("gradient_penalty", "ε from the other end, by lerp")
+def from_the_other_end(critic, real, fake, rng=None):
+    eps = torch.rand(len(real), generator=rng).to(real).reshape(-1, *[1] * (real.ndim - 1))
+    x = torch.lerp(real, fake, eps).detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return torch.nn.functional.mse_loss(slope.flatten(1).norm(dim=1), torch.ones(len(real)).to(real))
+
+
+@right("gradient_penalty", "sample by sample")
+def sample_by_sample(critic, real, fake, rng=None):
+    eps = torch.rand(len(real), generator=rng).to(real)
+    penalties = []
+    for e, one, other in zip(eps, real.detach(), fake.detach(), strict=True):
+        x = (e * one + (1 - e) * other).unsqueeze(0).requires_grad_(True)
+        (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+        penalties.append((torch.einsum("i,i->", slope.flatten(), slope.flatten()).add(1e-16).sqrt() - 1) ** 2)
+    return torch.stack(penalties).mean()

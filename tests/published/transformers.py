@@ -1,0 +1,188 @@
+"""Published answers to attention."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tests.published import right, wrong
+
+
+@wrong("scaled_dot_product_attention", "no scaling")
+def without_scale(query, key, value, mask=None):
+    scores = query @ key.transpose(-2, -1)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -1e30)
+    weights = scores.softmax(-1)
+    return (weights if mask is None else weights * mask) @ value
+
+
+@wrong("scaled_dot_product_attention", "divided by d, not by its root")
+def scaled_by_d(query, key, value, mask=None):
+    scores = query @ key.transpose(-2, -1) / query.shape[-1]
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -1e30)
+    weights = scores.softmax(-1)
+    return (weights if mask is None else weights * mask) @ value
+
+
+@wrong("scaled_dot_product_attention", "the softmax over the queries")
+def softmax_over_queries(query, key, value, mask=None):
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -1e30)
+    weights = scores.softmax(-2)
+    return (weights if mask is None else weights * mask) @ value
+
+
+@wrong("scaled_dot_product_attention", "the mask after the softmax: weights that do not add up to 1")
+def mask_afterwards(query, key, value, mask=None):
+    weights = (query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])).softmax(-1)
+    return (weights if mask is None else weights * mask) @ value
+
+
+@wrong("scaled_dot_product_attention", "scores that happen to be 0 are taken for masked ones")
+def zeros_are_masked(query, key, value, mask=None):
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = scores * mask
+    scores = scores.masked_fill(scores == 0, -1e30)
+    weights = scores.softmax(-1)
+    return (weights if mask is None else weights * mask) @ value
+
+
+@wrong("scaled_dot_product_attention", "−10000 for −∞: masked keys win where scores are lower still")
+def minus_ten_thousand(query, key, value, mask=None):
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = scores + (1 - mask.to(scores)) * -10000
+    return scores.softmax(-1) @ value
+
+
+@wrong("scaled_dot_product_attention", "True taken for “hide”")
+def mask_the_other_way_round(query, key, value, mask=None):
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = scores.masked_fill(mask, -1e30)
+    return scores.softmax(-1) @ value
+
+
+@right("scaled_dot_product_attention", "torch's own")
+def by_torch(query, key, value, mask=None):
+    if mask is None:
+        return F.scaled_dot_product_attention(query, key, value)
+    shape = (*torch.broadcast_shapes(query.shape[:-2], key.shape[:-2]), query.shape[-2], key.shape[-2])
+    mask = mask.expand(shape)
+    some = mask.any(-1, keepdim=True)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask | ~some) * some
+
+
+@right("scaled_dot_product_attention", "einsum, the scale on the queries")
+def by_einsum(query, key, value, mask=None):
+    scores = torch.einsum("...qd,...kd->...qk", query * query.shape[-1] ** -0.5, key)
+    if mask is None:
+        return torch.einsum("...qk,...kv->...qv", torch.softmax(scores, -1), value)
+    scores = torch.where(mask, scores, torch.full_like(scores, -1e30))
+    weights = torch.exp(scores - scores.amax(-1, keepdim=True).detach()) * mask
+    weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-30)
+    return torch.einsum("...qk,...kv->...qv", weights, value)
+
+
+@wrong("SelfAttention", "√width for √(width / heads)")
+class ScaledByTheWidth(nn.Module):
+    def __init__(self, width, heads, *, causal=True, attend=None):
+        super().__init__()
+        if width % heads:
+            raise ValueError("width is no multiple of heads")
+        self.heads, self.causal, self.width, self.attend = heads, causal, width, attend
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value, self.output = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x, mask=None):
+        b, n, w = x.shape
+        q, k, v = (f(x).view(b, n, self.heads, -1).transpose(1, 2) for f in (self.query, self.key, self.value))
+        scores = q @ k.transpose(-2, -1) / self.width**0.5
+        allowed = torch.ones(n, n, dtype=torch.bool)
+        allowed = allowed.tril() if self.causal else allowed
+        allowed = allowed if mask is None else allowed & mask[:, None, None, :]
+        weights = scores.masked_fill(~allowed, -1e30).softmax(-1) * allowed
+        return self.output((weights @ v).transpose(1, 2).reshape(b, n, w))
+
+
+@wrong("SelfAttention", "heads merged without a transpose")
+class MergedWithoutTranspose(nn.Module):
+    def __init__(self, width, heads, *, causal=True, attend=None):
+        super().__init__()
+        if width % heads:
+            raise ValueError("width is no multiple of heads")
+        self.heads, self.causal, self.attend = heads, causal, attend
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value, self.output = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x, mask=None):
+        b, n, w = x.shape
+        q, k, v = (f(x).view(b, n, self.heads, -1).transpose(1, 2) for f in (self.query, self.key, self.value))
+        allowed = torch.ones(n, n, dtype=torch.bool)
+        allowed = allowed.tril() if self.causal else allowed
+        allowed = allowed if mask is None else allowed & mask[:, None, None, :]
+        return self.output(self.attend(q, k, v, allowed).reshape(b, n, w))
+
+
+@wrong("SelfAttention", "padding masked on the side of the queries")
+class PaddingOfQueries(nn.Module):
+    def __init__(self, width, heads, *, causal=True, attend=None):
+        super().__init__()
+        if width % heads:
+            raise ValueError("width is no multiple of heads")
+        self.heads, self.causal, self.attend = heads, causal, attend
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value, self.output = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x, mask=None):
+        b, n, w = x.shape
+        q, k, v = (f(x).view(b, n, self.heads, -1).transpose(1, 2) for f in (self.query, self.key, self.value))
+        allowed = torch.ones(n, n, dtype=torch.bool)
+        allowed = allowed.tril() if self.causal else allowed
+        allowed = allowed if mask is None else allowed & mask[:, None, :, None]
+        return self.output(self.attend(q, k, v, allowed).transpose(1, 2).reshape(b, n, w))
+
+
+@wrong("SelfAttention", "the causal mask one off: a position sees the next one")
+class SeesTheNext(nn.Module):
+    def __init__(self, width, heads, *, causal=True, attend=None):
+        super().__init__()
+        if width % heads:
+            raise ValueError("width is no multiple of heads")
+        self.heads, self.causal, self.attend = heads, causal, attend
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value, self.output = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x, mask=None):
+        b, n, w = x.shape
+        q, k, v = (f(x).view(b, n, self.heads, -1).transpose(1, 2) for f in (self.query, self.key, self.value))
+        allowed = torch.ones(n, n, dtype=torch.bool)
+        allowed = allowed.tril(1) if self.causal else allowed
+        allowed = allowed if mask is None else allowed & mask[:, None, None, :]
+        return self.output(self.attend(q, k, v, allowed).transpose(1, 2).reshape(b, n, w))
+
+
+@right("SelfAttention", "a loop over heads")
+class LoopOverHeads(nn.Module):
+    def __init__(self, width, heads, *, causal=True, attend=None):
+        super().__init__()
+        if width % heads:
+            raise ValueError("width is no multiple of heads")
+        self.heads, self.causal, self.attend = heads, causal, attend
+        for name in ("query", "key", "value", "output"):
+            setattr(self, name, nn.Linear(width, width))
+
+    def forward(self, x, mask=None):
+        n = x.shape[1]
+        allowed = torch.full((len(x), n, n), True)
+        if self.causal:
+            allowed = torch.tril(allowed)
+        if mask is not None:
+            allowed = torch.logical_and(allowed, mask.unsqueeze(1))
+        parts = zip(*(f(x).chunk(self.heads, dim=-1) for f in (self.query, self.key, self.value)), strict=True)
+        return self.output(torch.cat([self.attend(q, k, v, allowed) for q, k, v in parts], dim=-1))
