@@ -96,6 +96,18 @@ def _patience(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
+def checkpoint(name: str) -> Path:
+    """The folder of a small pretrained model that comes with the course, for `from_pretrained`.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    folders = {path.name: path for path in Path(__file__).with_name("checkpoints").iterdir() if path.is_dir()}
+    if name not in folders:
+        raise ValueError(f"no model {name!r} comes with the course; there are {', '.join(sorted(folders))}")
+    return folders[name]
+
+
 def draw_letters(
     like: Images, *, letters: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", generator: torch.Generator | None = None
 ) -> tuple[Tensor, list[str]]:
@@ -130,6 +142,57 @@ def draw_letters(
         images.append(torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8) / 255)
         names.append(letter)
     return torch.stack(images), names
+
+
+SHAPE_COLOURS = {
+    "red": (0.84, 0.19, 0.2),
+    "green": (0.18, 0.62, 0.3),
+    "blue": (0.2, 0.36, 0.8),
+    "yellow": (0.95, 0.77, 0.16),
+    "purple": (0.56, 0.27, 0.68),
+    "black": (0.13, 0.14, 0.15),
+}
+SHAPES = ("circle", "square", "triangle", "cross", "ring")
+SHAPE_SIZES = {"small": (0.26, 0.36), "large": (0.56, 0.7)}
+"""From the middle of a shape to its edge, where half the width of the picture is 1: the range of each size."""
+
+
+def draw_shapes(count: int, *, size: int = 32, generator: torch.Generator | None = None) -> tuple[Tensor, list[str]]:
+    """Coloured shapes on white paper, anywhere in the picture, each with a caption such as "a small red circle".
+
+    Args:
+        count: how many.
+        size: height and width in pixels.
+        generator: source of colour, shape, size and place, all uniform and independent.
+
+    Returns:
+        Images (count, 3, size, size), float32 in [0, 1], and their captions.
+    """
+    names = [list(SHAPE_SIZES), list(SHAPE_COLOURS), list(SHAPES)]
+    drawn = [torch.randint(len(options), (count,), generator=generator) for options in names]
+    chance = torch.rand(count, 3, generator=generator)
+    low, high = torch.tensor(list(SHAPE_SIZES.values()))[drawn[0]].unbind(dim=1)
+    radius = (low + (high - low) * chance[:, 0])[:, None, None]
+    middle = (2 * chance[:, 1:] - 1) * (0.95 - radius[:, :, 0])
+    axis = (torch.arange(size) + 0.5) / size * 2 - 1
+    x, y = axis[None, None, :] - middle[:, 0, None, None], middle[:, 1, None, None] - axis[None, :, None]
+    far, thin = torch.hypot(x, y), 0.3 * radius
+    outside = torch.stack(  # how far a point is outside the shape, negative within
+        [
+            far - radius,
+            torch.maximum(x.abs(), y.abs()) - 0.86 * radius,
+            torch.maximum(0.866 * x.abs() + y / 2, -y) - radius / 2,
+            torch.minimum(
+                torch.maximum(x.abs() - thin, y.abs() - radius), torch.maximum(x.abs() - radius, y.abs() - thin)
+            ),
+            (far - 0.75 * radius).abs() - 0.25 * radius,
+        ]
+    )
+    distance = outside[drawn[2], torch.arange(count)]
+    ink = (0.5 - distance * size / 2).clamp(0, 1)[:, None]  # pixels on the edge are partly covered
+    colour = torch.tensor(list(SHAPE_COLOURS.values()))[drawn[1]][:, :, None, None]
+    words = zip(*([options[i] for i in chosen] for options, chosen in zip(names, drawn, strict=True)), strict=True)
+    return 1 - ink * (1 - colour), [f"a {' '.join(word)}" for word in words]
 
 
 TOY_ENGLISH = {
@@ -226,3 +289,48 @@ class Vocabulary:
         """The sentences of token ids (sentences, length), each up to its end."""
         rows = (itertools.takewhile(lambda i: i != self.end, row) for row in tokens.tolist())
         return [" ".join(self.words[i] for i in row if i != self.padding) for row in rows]
+
+
+class GridWorld:
+    """A small world on squared paper, to walk about in: a decision process that can be listed.
+
+    The four actions are 0 up, 1 right, 2 down, 3 left. A move against a wall or the edge leaves everything as it is. Whatever
+    is done on a square with a prize (+) or a trap (−) earns `prize` or `-prize`, and ends the episode.
+
+    Args:
+        rows: the map, one string a row: `.` floor, `#` wall, `@` the square to start from, `+` a prize, `-` a trap.
+        slip: the probability that a move goes astray, half of it to either side.
+        prize: what a prize earns, and a trap takes.
+    """
+
+    moves = ((-1, 0), (0, 1), (1, 0), (0, -1))
+
+    def __init__(self, rows: Sequence[str], *, slip: float = 0.2, prize: float = 1.0) -> None:
+        self.rows = tuple(rows)
+        self.squares = [(y, x) for y, row in enumerate(rows) for x, mark in enumerate(row) if mark != "#"]
+        marks = "".join(rows).replace("#", "")
+        self.start = marks.index("@")
+        count = len(self.squares)
+        earned = torch.tensor([prize * ((mark == "+") - (mark == "-")) for mark in marks])
+        self.rewards = earned.unsqueeze(1).repeat(1, 4)
+        self.transitions = torch.zeros(count, 4, count)
+        for state, (y, x) in enumerate(self.squares):
+            for action in range(4) if marks[state] not in "+-" else ():
+                for turn, chance in ((0, 1 - slip), (1, slip / 2), (3, slip / 2)):
+                    dy, dx = self.moves[(action + turn) % 4]
+                    place = (y + dy, x + dx)
+                    after = self.squares.index(place) if place in self.squares else state
+                    self.transitions[state, action, after] += chance
+
+    def step(
+        self, states: Tensor, actions: Tensor, *, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One move of several walkers: the states (n,) that they come to, their rewards (n,), and whose episode ended (n,).
+
+        Where an episode has ended the state stays as it is.
+        """
+        chances = self.transitions[states, actions]
+        done = chances.sum(dim=1) < 0.5
+        chances = torch.where(done.unsqueeze(1), torch.eye(len(self.squares))[states], chances)
+        after = torch.multinomial(chances, 1, generator=generator).squeeze(1)
+        return after, self.rewards[states, actions], done

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # Matplotlib is loaded with the first picture, so that grader
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from coursekit.data import GridWorld
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 INK = "#33383d"
@@ -326,6 +328,107 @@ def contours(
 
 
 @in_style
+def matrices(
+    panels: Mapping[str, Tensor],
+    *,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    xlabel: str | Sequence[str] = "",
+    ylabel: str = "",
+    numbers: bool = False,
+    alt: str | None = None,
+) -> Picture:
+    """Tables of numbers as colours, all on one scale: blue above zero, red below.
+
+    Args:
+        panels: for each panel's title a tensor (rows, columns).
+        rows: a name for each row, the same in all panels; written at the first one only.
+        columns: a name for each column, the same in all panels.
+        xlabel: what runs along the columns, or one such name for each panel.
+        ylabel: what runs along the rows.
+        numbers: whether to write the values into the cells, as percentages.
+        alt: what to say where it cannot be seen.
+    """
+    tables = [table.detach().float().cpu() for table in panels.values()]
+    most = max(max(table.abs().max().item() for table in tables), 1e-9)
+    signed = any(bool((table < 0).any()) for table in tables)
+    room = 0.6 + 0.085 * max(map(len, rows or [""])), 0.75 + 0.085 * max(map(len, columns or [""]))
+    height, width = tables[0].shape
+    side = min((9.6 - room[0]) / len(tables) - 0.15, 4.2)
+    tall = side * min(max(height / width, 0.35), 1.3)
+    letters = max(5.0, min(10.0, 60 * min(tall / height, side / width)))
+    xlabels = [xlabel] * len(panels) if isinstance(xlabel, str) else list(xlabel)
+    figure = _figure(room[0] + len(tables) * (side + 0.15), tall + room[1] + 0.2)
+    for index, (axes, title, table) in enumerate(zip(_panels(figure, len(panels)), panels, tables, strict=True)):
+        colours = "RdBu" if signed else "Blues"
+        axes.imshow(
+            table.numpy(), cmap=colours, vmin=-most if signed else 0, vmax=most, aspect="auto", interpolation="none"
+        )
+        axes.grid(False)
+        axes.set(title=title, xlabel=xlabels[index], ylabel=ylabel if index == 0 else "")
+        if columns is not None:
+            axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=letters)
+        if rows is not None:
+            axes.set_yticks(range(len(rows)), rows if index == 0 else [""] * len(rows), fontsize=letters)
+        if rows is not None or columns is not None:
+            axes.tick_params(length=0)
+        if numbers:
+            for (row, column), value in zip(
+                itertools.product(range(height), range(width)), table.flatten(), strict=True
+            ):
+                colour = "white" if abs(value) > 0.6 * most else INK
+                axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", color=colour, fontsize=8)
+    across = " and ".join(dict.fromkeys(xlabels)) or "columns"
+    return Picture(figure, alt or f"Tables as colours, {ylabel or 'rows'} by {across}: {', '.join(panels)}.")
+
+
+@in_style
+def fields(
+    panels: Mapping[str, tuple[Tensor, Tensor | None, Tensor | None]],
+    *,
+    extent: float,
+    paths: Sequence[Tensor] = (),
+    axis_names: tuple[str, str] = ("$x_1$", "$x_2$"),
+    alt: str | None = None,
+) -> Picture:
+    """Points of the plane with arrows over them: where something would move at each place.
+
+    Args:
+        panels: for each panel's title points (n, 2), places (m, 2), and the arrows that begin there (m, 2), both of
+            which may be None. Arrows are drawn with their lengths in proportion, the longest as long as the places are
+            apart, if these form a square grid.
+        extent: every panel goes from −extent to extent on both axes.
+        paths: ways through the plane (steps, 2), drawn as lines in the last panel, each with a dot at its end.
+        axis_names: what the two coordinates are.
+        alt: what to say where it cannot be seen.
+    """
+    side = min(4.6, 9.6 / len(panels))
+    figure = _figure(side * len(panels), side + 0.4)
+    for index, (axes, (title, (points, places, arrows))) in enumerate(
+        zip(_panels(figure, len(panels)), panels.items(), strict=True)
+    ):
+        axes.scatter(*points.detach().cpu().T.numpy(), s=4, color=LINES[0], alpha=0.35, linewidths=0)
+        if places is not None and arrows is not None:
+            gap = 2 * extent / max(1.0, len(places) ** 0.5)
+            longest = arrows.norm(dim=1).max().clamp(min=1e-12)
+            x, y = places.detach().cpu().T.numpy()
+            u, v = (0.95 * gap * arrows / longest).detach().cpu().T.numpy()
+            axes.quiver(x, y, u, v, color=LINES[1], angles="xy", scale_units="xy", scale=1, width=0.004, minlength=0)
+        for path in paths if index == len(panels) - 1 else ():
+            x, y = path.detach().cpu().T.numpy()
+            axes.plot(x, y, color=INK, linewidth=0.9, alpha=0.7)
+            axes.plot(x[-1:], y[-1:], "o", color=LINES[1], markersize=4)
+        axes.set(title=title, xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal", xlabel=axis_names[0])
+        axes.grid(False)
+        axes.locator_params(nbins=5)
+        if index == 0:
+            axes.set_ylabel(axis_names[1])
+        else:
+            axes.set_yticklabels([])
+    return Picture(figure, alt or f"Points of the plane and arrows over them; panels: {', '.join(panels)}.")
+
+
+@in_style
 def autoencoder(image: Tensor, decoded: Tensor, size: tuple[int, int]) -> Picture:
     """A variational autoencoder at a glance: image, encoder, a Gaussian over codes, decoder, image.
 
@@ -374,6 +477,148 @@ def autoencoder(image: Tensor, decoded: Tensor, size: tuple[int, int]) -> Pictur
 into the decoder, which gives the image's pixel probabilities."
     )
     return Picture(figure, alt)
+
+
+@in_style
+def clouds(
+    rows: Mapping[str, Mapping[str, Tensor]],
+    *,
+    behind: Tensor,
+    extent: float,
+    alt: str | None = None,
+) -> Picture:
+    """Rows of small panels with points of the plane, over the same points in grey everywhere.
+
+    Args:
+        rows: for each row's name its panels, by title: tensors (n, 2).
+        behind: points to compare with (m, 2).
+        extent: every panel goes from −extent to extent on both axes.
+        alt: what to say where it cannot be seen.
+    """
+    columns = max(len(panels) for panels in rows.values())
+    side = min(2.0, 8.4 / columns)
+    figure = _figure(side * columns + 1.2, side * len(rows) + 0.4)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, panels), colour in zip(grid, rows.items(), itertools.cycle(LINES)):
+        for axes in line[len(panels) :]:
+            axes.axis("off")
+        for axes, (title, points) in zip(line, panels.items(), strict=False):
+            for cloud, ink, size in ((behind, "#c9ced3", 3), (points, colour, 4)):
+                x, y = cloud.detach().cpu().T.numpy()
+                axes.scatter(x, y, s=size, color=ink, alpha=0.6, linewidths=0)
+            axes.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal", xticks=[], yticks=[])
+            axes.set_title(title, fontsize=10, loc="center")
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", color=colour)
+    titles = ", ".join(dict.fromkeys(title for panels in rows.values() for title in panels))
+    named = f", in rows {', '.join(rows)}" if any(rows) else ""
+    return Picture(figure, alt or f"Points of the plane{named}; panels: {titles}.")
+
+
+@in_style
+def adversaries(real: Tensor, fake: Tensor, size: tuple[int, int]) -> Picture:
+    """A generative adversarial network at a glance: noise, generator, forgery; data; discriminator, verdict.
+
+    Args:
+        real: an image of the data (height · width,).
+        fake: an image of the generator (height · width,).
+        size: height and width of an image in pixels.
+    """
+    from matplotlib.patches import Ellipse, FancyArrowPatch, Polygon
+
+    figure = _figure(9.6, 3.7)
+    axes = _axes(figure)
+    for radius in (0.6, 1.2, 1.8):
+        axes.add_patch(Ellipse((1.0, 1.2), radius, radius, fill=False, edgecolor="#c4c9ce", linewidth=1))
+    axes.plot([1.25], [1.4], "o", color=INK, markersize=4)
+    networks = {"generator": (2.7, 1.2, 0.9, 2.2, LINES[0]), "discriminator": (9.3, 2.5, 2.6, 1.0, LINES[1])}
+    for name, (left, middle, before, after, colour) in networks.items():
+        right = left + 2.4
+        corners = [
+            (left, middle - before / 2),
+            (left, middle + before / 2),
+            (right, middle + after / 2),
+            (right, middle - after / 2),
+        ]
+        axes.add_patch(Polygon(corners, facecolor=colour, alpha=0.18, edgecolor=colour, linewidth=1.4))
+        axes.text(left + 1.2, middle, name, ha="center", va="center", color=colour, weight="bold")
+    _image(axes, fake, size, (6.0, 0.2), 2.0)
+    _image(axes, real, size, (6.0, 2.8), 2.0)
+    ways = [((2.0, 1.2), (2.6, 1.2)), ((5.2, 1.2), (5.9, 1.2)), ((8.1, 1.2), (9.2, 2.0)), ((8.1, 3.8), (9.2, 3.0))]
+    for start, end in [*ways, ((11.8, 2.5), (12.5, 2.5))]:
+        axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=11, color=FAINT))
+    back = {"arrowstyle": "-|>", "mutation_scale": 11, "linestyle": (0, (4, 3)), "connectionstyle": "arc3,rad=-0.22"}
+    axes.add_patch(FancyArrowPatch((11.2, 1.75), (4.0, 0.2), color=LINES[0], **back))
+    axes.text(13.3, 2.5, "real?\n$\\sigma(D(x))$", ha="center", va="center")
+    axes.text(1.0, -0.15, "noise $z$", ha="center", va="center")
+    axes.text(7.0, 2.45, "forged: $G(z)$", ha="center", va="center")
+    axes.text(7.0, 5.02, "real: $x$", ha="center", va="center")
+    axes.text(11.2, -0.35, "the generator learns by what would have fooled $D$", ha="center", color=LINES[0])
+    axes.set(xlim=(-0.1, 14.3), ylim=(-0.75, 5.3), aspect="equal")
+    axes.axis("off")
+    alt = (
+        "Noise goes into the generator, which makes a forged image; real and forged images go into the discriminator, "
+        "which says how real each looks; a dashed arrow leads from there back to the generator."
+    )
+    return Picture(figure, alt)
+
+
+@in_style
+def grid_world(
+    world: GridWorld,
+    panels: Mapping[str, tuple[Tensor | None, Tensor | None]],
+    *,
+    alt: str | None = None,
+) -> Picture:
+    """A grid world seen from above: what its squares are worth, and where a policy goes from them.
+
+    Args:
+        world: a `coursekit.data.GridWorld`.
+        panels: for each panel's title a pair: the values of the states (states,), written on their squares, or None; and
+            a policy, drawn as arrows, or None. A policy is an action for each state (states,), or the probabilities of
+            the actions (states, actions), to which the arrows' lengths are proportional.
+        alt: what to say where it cannot be seen.
+    """
+    from matplotlib.patches import Rectangle
+
+    height, width = len(world.rows), len(world.rows[0])
+    side = min(0.82, 9.2 / len(panels) / width)
+    figure = _figure(side * width * len(panels) + 0.3, side * height + 0.5)
+    for axes, (title, (values, policy)) in zip(_panels(figure, len(panels)), panels.items(), strict=True):
+        worth = world.rewards.amax(dim=1) if values is None else values
+        chances = policy if policy is None or policy.ndim == 2 else torch.nn.functional.one_hot(policy, 4)
+        axes.add_patch(Rectangle((0, 0), width, height, facecolor=INK, linewidth=0))
+        for state, (y, x) in enumerate(world.squares):
+            corner, mark = (x, height - 1 - y), world.rows[y][x]
+            axes.add_patch(Rectangle(corner, 1, 1, facecolor="white", edgecolor="#d5d9dd", linewidth=0.8))
+            colour = LINES[0] if worth[state] > 0 else LINES[1]
+            strength = 0.75 * (worth[state].abs() / worth.abs().max().clamp(min=1e-9)).item()
+            axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, alpha=strength, linewidth=0))
+            if values is not None:
+                place, number = (x + 0.5, height - y - 0.88), f"{values[state]:.2f}".replace("-", "−")
+                axes.text(*place, number, ha="center", va="center", fontsize=11 * side)
+            if mark in "+-@":
+                sign = {"+": "prize", "-": "trap", "@": "start"}[mark]
+                axes.text(x + 0.5, height - y - 0.14, sign, ha="center", va="center", fontsize=11 * side, weight="bold")
+            if chances is not None and mark not in "+-":
+                for (dy, dx), chance in zip(world.moves, chances[state].tolist(), strict=True):
+                    if chance > 0.02:
+                        reach = 0.08 + 0.28 * chance
+                        tail = (x + 0.5, height - y - 0.47)
+                        if chance > 0.9:  # alone on its square, so it stands in the middle
+                            reach, tail = 0.44, (tail[0] - 0.22 * dx, tail[1] + 0.22 * dy)
+                        tip = (tail[0] + reach * dx, tail[1] - reach * dy)
+                        arrow = {
+                            "arrowstyle": "-|>",
+                            "color": INK,
+                            "alpha": 0.3 + 0.7 * chance,
+                            "shrinkA": 0,
+                            "shrinkB": 0,
+                        }
+                        arrow |= {"linewidth": 0.8 + 0.6 * chance, "mutation_scale": 5 + 4 * chance}
+                        axes.annotate("", tip, tail, arrowprops=arrow)
+        axes.set(title=title, xlim=(0, width), ylim=(0, height), aspect="equal")
+        axes.axis("off")
+    return Picture(figure, alt or f"A grid world of {height} by {width} squares; panels: {', '.join(panels)}.")
 
 
 def explore(decode: Callable[[Tensor], Tensor], size: tuple[int, int], *, extent: float = 3.0) -> Any:

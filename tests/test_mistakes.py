@@ -42,6 +42,20 @@ def test_an_edit_leaves_the_docstring_out():
     assert "third power" not in edited(cube, {"x * x * x": "x"}, says="").source
 
 
+class Cube:
+    """x * x * x"""
+
+    def __call__(self, x: float) -> float:
+        """x * x * x"""
+        return x * x * x
+
+
+def test_an_edit_may_change_a_class():
+    wrong = edited(Cube, {"x * x * x": "x * x"}, says="One factor is missing.")
+    assert wrong.exercise == "Cube"
+    assert define(wrong.source, "Cube")()(2) == 4
+
+
 @pytest.mark.parametrize("text", ["x ** 3", "x"])
 def test_an_edit_that_does_not_fit_the_reference_exactly_once_is_refused(text):
     with pytest.raises(ValueError, match="not once"):

@@ -47,13 +47,16 @@ def audit(
     known = known_mistakes(assignment)
     everything = list(answers(assignment, known, chosen))
     table = {e.name: ExerciseAudit(e.name, e.points) for e in assignment.exercises if e.name in chosen}
-    survivors: list[tuple[str, Mutant]] = []
+    mutants: list[tuple[str, Mutant, bool]] = []  # the exercise, what was tried, whether it lived
     with Grader(assignment, workers=workers) as grader:
         result = Audit(assignment.slug, grader.engine.isolation, sources_digest(assignment), list(table.values()))
         for done, (answer, verdict) in enumerate(handed_in(grader, everything), 1):
             progress(assignment.slug, done, len(everything))
             for found in verdict.exercises:
-                survivors += enter(table[found.name], answer, found)
+                if isinstance(answer.of, Mutant):
+                    mutants.append((found.name, answer.of, found.earned == found.points))
+                else:
+                    enter(table[found.name], answer, found)
         again = [reference_answer(assignment, chosen, seed=f"another seed, number {n}") for n in range(seeds)]
         for done, (answer, verdict) in enumerate(handed_in(grader, again), 1):
             progress(f"{assignment.slug}, seeds", done, seeds)
@@ -61,9 +64,9 @@ def audit(
             if lost:
                 result.seeds[answer.name] = lost
     result.seeds_tried = seeds
-    explain(result, survivors, assignment)
     for exercise in result.exercises:
         settle(exercise, [item.name for item in known])
+    explain(result, mutants, assignment)
     result.seconds = round(time.perf_counter() - start, 1)
     return result
 
@@ -87,8 +90,8 @@ def handed_in(grader: Grader, everything: Sequence[Answer]) -> Iterator[tuple[An
         yield answer, verdict
 
 
-def enter(row: ExerciseAudit, answer: Answer, found: ExerciseResult) -> list[tuple[str, Mutant]]:
-    """Write one result into the table; a surviving mutant is returned."""
+def enter(row: ExerciseAudit, answer: Answer, found: ExerciseResult) -> None:
+    """Write one result into the table."""
     earned = found.earned / found.points
     match answer.kind:
         case "reference":
@@ -104,34 +107,31 @@ def enter(row: ExerciseAudit, answer: Answer, found: ExerciseResult) -> list[tup
         case "mistake":
             named = tuple(item.name for item in found.mistakes)
             row.mistakes.append(MistakeAudit(answer.name, round(earned, 4), answer.name in named, named))
-        case "mutant":
-            assert isinstance(answer.of, Mutant)
-            row.mutants.total += 1
-            if earned < 1:
-                row.mutants.killed += 1
-            else:
-                return [(row.name, answer.of)]
-    return []
 
 
 def settle(row: ExerciseAudit, names_in_order: Sequence[str]) -> None:
     """Bring a row into order, and leave out what does not apply to it."""
     row.mistakes.sort(key=lambda item: names_in_order.index(item.name))
-    row.mutants.survivors.sort(key=lambda item: (item.operator, item.before, item.after))
     # The answer that refuses to be differentiated earns everything where nobody asks for a gradient.
     row.differentiated = row.trivial.pop("attached", 0.0) < 1
     if not row.differentiated:
         row.trivial.pop("detached", None)
 
 
-def explain(result: Audit, survivors: Sequence[tuple[str, Mutant]], assignment: Assignment) -> None:
-    """Join survivors with the reasons that the repository gives, and find reasons without a survivor."""
-    chosen = {row.name: row for row in result.exercises}
-    reasons = {(e.exercise, e.before, e.after): e.reason for e in equivalents(assignment) if e.exercise in chosen}
-    for name, mutant in survivors:
-        reason = reasons.get((name, mutant.before, mutant.after))
-        chosen[name].mutants.survivors.append(Survivor(mutant.operator, mutant.before, mutant.after, reason))
-    alive = {(name, mutant.before, mutant.after) for name, mutant in survivors}
+def explain(result: Audit, mutants: Sequence[tuple[str, Mutant, bool]], assignment: Assignment) -> None:
+    """Count mutants, join survivors with the reasons that the repository gives, and find reasons without a survivor."""
+    rows = {row.name: row for row in result.exercises}
+    reasons = {(e.exercise, e.before, e.after): e.reason for e in equivalents(assignment) if e.exercise in rows}
+    alive = set()
+    for name, mutant, lives in sorted(mutants, key=lambda item: (item[1].operator, item[1].before, item[1].after)):
+        row, change = rows[name], (name, mutant.before, mutant.after)
+        if mutant.cuts_gradients and not row.differentiated:
+            continue  # nobody asks for a gradient there
+        row.mutants.total += 1
+        row.mutants.killed += not lives
+        if lives:
+            alive.add(change)
+            row.mutants.survivors.append(Survivor(mutant.operator, *change[1:], reasons.get(change)))
     result.stale = [
         f"{name}: {before} → {after}" for name, before, after in reasons if (name, before, after) not in alive
     ]

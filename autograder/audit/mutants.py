@@ -35,6 +35,11 @@ class Mutant:
     after: str
     source: str
 
+    @property
+    def cuts_gradients(self) -> bool:
+        """Whether all that changes is that a value is cut off from its graph."""
+        return self.operator == "gradient" and ".detach()" in self.after
+
 
 def mutants(exercise: str, source: str) -> tuple[Mutant, ...]:
     """Every mutant of a definition, each once, in the order of the code."""
@@ -329,9 +334,11 @@ def argument(node: ast.AST) -> Iterator[ast.AST]:
 def gradient(node: ast.AST) -> Iterator[ast.AST]:
     """A value cut off from its graph, or a `no_grad` less."""
     match node:
-        case ast.Return(value=ast.Call() | ast.BinOp() as value):
+        case ast.Return(value=ast.Call() | ast.BinOp() as value) if not is_construction(value):
             yield ast.Return(called(value, "detach"))
-        case ast.Assign(value=ast.Call() | ast.BinOp() as value) if not is_construction(value):
+        case ast.Assign(targets=[ast.Name() | ast.Attribute()], value=ast.Call() | ast.BinOp() as value) if (
+            not is_construction(value)
+        ):
             yield ast.Assign(node.targets, called(value, "detach"), lineno=0)
         case ast.With(items=[ast.withitem(context_expr=ast.Call(func=ast.Attribute(attr="no_grad")))]):
             yield ast.If(ast.Constant(True), node.body, [])
@@ -342,10 +349,17 @@ def called(value: ast.expr, name: str) -> ast.Call:
     return ast.Call(ast.Attribute(value, name, ast.Load()), [], [])
 
 
+WITHOUT_GRADIENT = frozenset(
+    "arange argmax argmin argsort bool chunk detach empty enumerate eye float full full_like int len list long min nonzero "
+    "one_hot ones ones_like rand rand_like randint randn randn_like randperm range size sorted split tensor tuple zeros "
+    "zeros_like zip".split()
+)
+
+
 def is_construction(value: ast.expr) -> bool:
-    """Whether it makes something of a class, or only reads a size: nothing that has a gradient."""
+    """Whether it makes something of a class, or something that has no gradient, or several things at once."""
     name = method_of(value) or ""
-    return name[:1].isupper() or name in ("len", "range", "float", "int", "size", "split", "chunk", "tuple", "list")
+    return name[:1].isupper() or name in WITHOUT_GRADIENT
 
 
 @operator

@@ -43,4 +43,6 @@ def test_the_wheel_holds_this_package_and_nothing_else(tmp_path):
     assert wheel.name == f"coursekit-{coursekit.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == {str(path.relative_to(ROOT.parent)) for path in ROOT.rglob("*.py")}
+    models = [path for path in (ROOT / "checkpoints").rglob("*") if path.is_file()]
+    assert {path.suffix for path in models} >= {".json", ".safetensors", ".md"}
+    assert names == {str(path.relative_to(ROOT.parent)) for path in (*ROOT.rglob("*.py"), *models)}

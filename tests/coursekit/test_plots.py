@@ -13,8 +13,10 @@ from matplotlib.text import Text
 from PIL import Image
 
 from coursekit import plots
+from coursekit.data import GridWorld
 
 SIZE = (4, 3)
+WORLD = GridWorld(["..+", ".#-", "@.."])
 
 
 def images(count):
@@ -39,7 +41,18 @@ PICTURES = {
     "contours": lambda: plots.contours(
         torch.arange(12.0).view(3, 4), torch.arange(4), torch.arange(3), xlabel="x", ylabel="y", levels=[3, 6]
     ),
+    "fields": lambda: plots.fields(
+        {"score": (torch.randn(20, 2), torch.randn(9, 2), torch.randn(9, 2))}, extent=3, paths=[torch.randn(5, 2)]
+    ),
     "autoencoder": lambda: plots.autoencoder(*images(2), SIZE),
+    "adversaries": lambda: plots.adversaries(*images(2), SIZE),
+    "clouds": lambda: plots.clouds(
+        {"one": {"early": torch.randn(9, 2), "late": torch.ones(9, 2)}, "two": {"early": torch.zeros(9, 2)}},
+        behind=torch.randn(20, 2),
+        extent=3,
+    ),
+    "matrices": lambda: plots.matrices({"head": torch.rand(3, 4)}, rows="abc", columns="wxyz", numbers=True),
+    "grid_world": lambda: plots.grid_world(WORLD, {"": (torch.arange(8.0), torch.zeros(8, dtype=torch.int64))}),
 }
 
 
@@ -193,3 +206,25 @@ def test_matplotlib_waits_for_the_first_picture():
     code = "import sys, coursekit.plots, coursekit.data; print({'matplotlib', 'sklearn', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_grid_world_shows_values_signs_and_arrows():
+    values = torch.linspace(-1, 1, 8)
+    picture = plots.grid_world(WORLD, {"worth": (values, torch.ones(8, dtype=torch.int64)), "empty": (None, None)})
+    assert {"prize", "trap", "start", "−1.00", "1.00"} <= words(picture)
+    arrows = [text for text in picture.figure.axes[0].texts if getattr(text, "arrow_patch", None)]
+    assert len(arrows) == 6  # one for each square whose episode goes on
+
+
+def test_matrices_share_a_scale_and_the_names_of_their_rows():
+    tables = {"weak": torch.full((2, 2), 0.25), "strong": torch.eye(2)}
+    picture = plots.matrices(tables, rows=["the", "fox"], columns=["a", "b"], numbers=True)
+    weak, strong = (axes.images[0] for axes in picture.figure.axes)
+    assert weak.get_clim() == strong.get_clim() == (0, 1)
+    assert {"weak", "strong", "the", "fox", "a", "b", "25", "100", "0"} <= words(picture)
+    assert [len([t for t in axes.get_yticklabels() if t.get_text()]) for axes in picture.figure.axes] == [2, 0]
+
+
+def test_matrices_with_negative_values_are_white_at_zero():
+    image = plots.matrices({"": torch.tensor([[-2.0, 1.0]])}).figure.axes[0].images[0]
+    assert image.get_clim() == (-2, 2)
