@@ -407,7 +407,8 @@ def fields(
     for index, (axes, (title, (points, places, arrows))) in enumerate(
         zip(_panels(figure, len(panels)), panels.items(), strict=True)
     ):
-        axes.scatter(*points.detach().cpu().T.numpy(), s=4, color=LINES[0], alpha=0.35, linewidths=0)
+        across, up = points.detach().cpu().T.numpy()
+        axes.scatter(across, up, s=4, color=LINES[0], alpha=0.35, linewidths=0)
         if places is not None and arrows is not None:
             gap = 2 * extent / max(1.0, len(places) ** 0.5)
             longest = arrows.norm(dim=1).max().clamp(min=1e-12)
@@ -546,8 +547,16 @@ def adversaries(real: Tensor, fake: Tensor, size: tuple[int, int]) -> Picture:
     ways = [((2.0, 1.2), (2.6, 1.2)), ((5.2, 1.2), (5.9, 1.2)), ((8.1, 1.2), (9.2, 2.0)), ((8.1, 3.8), (9.2, 3.0))]
     for start, end in [*ways, ((11.8, 2.5), (12.5, 2.5))]:
         axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=11, color=FAINT))
-    back = {"arrowstyle": "-|>", "mutation_scale": 11, "linestyle": (0, (4, 3)), "connectionstyle": "arc3,rad=-0.22"}
-    axes.add_patch(FancyArrowPatch((11.2, 1.75), (4.0, 0.2), color=LINES[0], **back))
+    back = FancyArrowPatch(
+        (11.2, 1.75),
+        (4.0, 0.2),
+        arrowstyle="-|>",
+        mutation_scale=11,
+        connectionstyle="arc3,rad=-0.22",
+        color=LINES[0],
+    )
+    back.set_linestyle((0, (4, 3)))
+    axes.add_patch(back)
     axes.text(13.3, 2.5, "real?\n$\\sigma(D(x))$", ha="center", va="center")
     axes.text(1.0, -0.15, "noise $z$", ha="center", va="center")
     axes.text(7.0, 2.45, "forged: $G(z)$", ha="center", va="center")

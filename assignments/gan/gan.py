@@ -1763,19 +1763,24 @@ def sew(count, rng):
 
 
 class StyleLayer(nn.Module):
-    """A modulated convolution, with a learned bias for each place, so that patterns find a hold."""
+    """A modulated convolution; its bias is a tile of 2 × 2, laid out over the whole image.
 
-    def __init__(self, width, side, style_dim):
+    The tile tells odd from even rows and columns, which patterns need, and one place from another
+    in the first layer only.
+    """
+
+    def __init__(self, width, style_dim):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(width, width, 3, 3) / (9 * width) ** 0.5)
-        self.bias = nn.Parameter(torch.zeros(width, side, side))
+        self.bias = nn.Parameter(torch.zeros(width, 2, 2))
         self.style = nn.Linear(style_dim, width)
         nn.init.normal_(self.style.weight, 0.0, style_dim**-0.5)
         nn.init.ones_(self.style.bias)
 
     def forward(self, x, w):
         """Feature maps in the style w."""
-        return F.leaky_relu(modulated_conv2d(x, self.weight, self.style(w)) + self.bias, 0.2)
+        x = modulated_conv2d(x, self.weight, self.style(w))
+        return F.leaky_relu(x + self.bias.repeat(1, x.shape[2] // 2, x.shape[3] // 2), 0.2)
 
 
 class Synthesis(nn.Module):
@@ -1784,8 +1789,7 @@ class Synthesis(nn.Module):
     def __init__(self, style_dim=16, width=20):
         super().__init__()
         self.constant = nn.Parameter(torch.randn(1, width, 2, 2))
-        sides = (2, 4, 8, 8)
-        self.layers = nn.ModuleList([StyleLayer(width, side, style_dim) for side in sides])
+        self.layers = nn.ModuleList([StyleLayer(width, style_dim) for _ in range(4)])
         self.ink = nn.Conv2d(width, 1, 1)
 
     def forward(self, w):
@@ -1859,9 +1863,10 @@ plots.strips(rows, (8, 8), title="Quilts")
 
 # %% [markdown]
 # **Style mixing.** Every column keeps the first two styles (grids of 2 and 4) of the image on top, every row gets the
-# last two (grids of 8) from the image on its left. *Where* comes from above, *with what* from the left. In a generator
-# of faces the coarse styles hold pose and shape, the middle ones features and hair, the fine ones colour and texture
-# (Karras et al. 2019, figure 3).
+# last two (grids of 8) from the image on its left. The *pattern* is taken from the left, row by row. *Where* the
+# patches lie is settled partly above and partly on the left: nothing in the loss says which layer shall decide what, it
+# only follows from what a layer of that resolution is able to do. In a generator of faces the coarse styles hold pose
+# and shape, the middle ones features and hair, the fine ones colour and texture (Karras et al. 2019, figure 3).
 
 # %% tags=["hands-on"]
 blank = torch.zeros(1, 64)

@@ -595,6 +595,21 @@ class TestPosteriorMeanVariance:
 # ---- training
 
 
+class Weighted(nn.Module):
+    """A model with one parameter w: a function of w and of what the model is given.
+
+    A module, since gradients find their way back to a module's parameters, but not to what a function has around it.
+    """
+
+    def __init__(self, answer: Callable[..., Tensor], w: float = 1.0) -> None:
+        super().__init__()
+        self.answer, self.w = answer, nn.Parameter(torch.tensor(w))
+
+    def forward(self, *given: Tensor) -> Tensor:
+        """What the function makes of w and of what is given."""
+        return self.answer(self.w, *given)
+
+
 @st.composite
 def loss_calls(draw: st.DrawFn) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arguments of `ddpm_loss`, with a model that works in the dtype of its input."""
@@ -614,14 +629,14 @@ class TestDDPMLoss:
     def test_is_zero_for_the_noise_itself(self, student: Any, drawn: Noisy) -> None:
         """A model that tells the noise exactly has the loss 0, others have more, and gradients show the model the way."""
         noise = drawn.noise.masked_fill(drawn.noise == 0, 1)
-        factor = torch.tensor(2.0, requires_grad=True)
+        model = Weighted(lambda w, xt, t: w * noise, 2.0)
         given = drawn.x0, drawn.t, noise, drawn.alpha_bar
         right = student.ddpm_loss(lambda xt, t: noise.clone(), *given, corrupt=reference.q_sample)
-        wrong = student.ddpm_loss(lambda xt, t: factor * noise, *given, corrupt=reference.q_sample)
+        wrong = student.ddpm_loss(model, *given, corrupt=reference.q_sample)
         assert_close(detached(right).sum(), 0.0, what="the loss of a model that tells the noise exactly")
         assert_between(detached(wrong), 1e-4, tolerance=0, what="the loss of a model that says twice the noise")
-        assert_depends(wrong, factor, what="the loss", on_what="the model's parameters")
-        (gradient,) = torch.autograd.grad(wrong.sum(), factor)
+        assert_depends(wrong, model.w, what="the loss", on_what="the model's parameters")
+        (gradient,) = torch.autograd.grad(wrong.sum(), model.w)
         assert_between(gradient, 1e-4, tolerance=0, what="the gradient for the factor, which is too large,")
 
     @weight(3)
@@ -665,11 +680,11 @@ class TestDDPMLoss:
     @settings(max_examples=6)
     def test_gradient(self, student: Any, drawn: Noisy, factor: float) -> None:
         """For a model w · xt its gradient for w is twice the mean of (w · xt − noise) · xt."""
-        w = torch.tensor(factor, requires_grad=True)
-        loss = student.ddpm_loss(lambda xt, t: w * xt, *drawn.given, corrupt=reference.q_sample)
+        model = Weighted(lambda w, xt, t: w * xt, factor)
+        loss = student.ddpm_loss(model, *drawn.given, corrupt=reference.q_sample)
         if not isinstance(loss, Tensor) or not loss.requires_grad:
             fail(f"No gradient flows back from the loss, {describe(loss)}.")
-        (gradient,) = torch.autograd.grad(loss.sum(), w)
+        (gradient,) = torch.autograd.grad(loss.sum(), model.w)
         expected = 2 * ((factor * drawn.xt - drawn.noise) * drawn.xt).double().mean().float()
         assert_close(gradient, expected, tolerance=1e-3, what="the gradient for w")
 
@@ -1170,14 +1185,13 @@ class TestGenerate:
     @settings(max_examples=3)
     def test_no_graph(self, student: Any, times: list[int], x: Tensor) -> None:
         """Neither the result nor what the model is shown carries a graph, though its weights require gradients."""
-        factor = torch.tensor(0.5, requires_grad=True)
         kept: list[bool] = []
 
-        def model(x: Tensor, t: Tensor) -> Tensor:
+        def answer(w: Tensor, x: Tensor, t: Tensor) -> Tensor:
             kept.append(x.requires_grad)
-            return factor * x
+            return w * x
 
-        received = student.generate(model, x, times, lambda x, t, following, predicted: x - predicted)
+        received = student.generate(Weighted(answer, 0.5), x, times, lambda x, t, following, predicted: x - predicted)
         assert_shape(received, (2, 3), what="the result")
         if received.requires_grad or any(kept):
             what = "The result" if received.requires_grad else "What the model is shown after the first step"
@@ -1424,15 +1438,15 @@ class TestGuidedNoise:
     ) -> None:
         """A larger scale moves the noise towards what the label makes of it, and gradients flow back to the model."""
         (_, xt, t, labels), options = call
-        w = torch.tensor(float(gap), requires_grad=True)
 
-        def model(xt: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        def answer(w: Tensor, xt: Tensor, t: Tensor, labels: Tensor) -> Tensor:
             return xt + w * (labels != options["null"]).to(xt.dtype).reshape(-1, *[1] * (xt.dim() - 1))
 
+        model = Weighted(answer, float(gap))
         weak, strong = (student.guided_noise(model, xt, t, labels, scale=s, null=options["null"]) for s in (0.5, 2.5))
         for part in (weak, strong):
             assert_shape(part, tuple(xt.shape), what="the guided noise")
-        assert_depends(strong, w, what="the guided noise", on_what="the model's parameters")
+        assert_depends(strong, model.w, what="the guided noise", on_what="the model's parameters")
         gained = detached(strong) - detached(weak)
         assert_between(gained, 0.1, what="what the larger scale adds, where the label adds a positive number")
 
@@ -1500,12 +1514,10 @@ class TestGuidedNoise:
     ) -> None:
         """For a model w · f its gradient for w, at w = 1, is the guided noise of f: both of its answers count."""
         (model, xt, t, labels), options = call
-        w = torch.ones((), requires_grad=True)
-        received = student.guided_noise(
-            lambda *given: w * (1 + model(*given)), xt, t, labels, scale=scale, null=options["null"]
-        )
-        assert_depends(received, w, what="the guided noise", on_what="the model's parameters")
-        (gradient,) = torch.autograd.grad(received.sum(), w)
+        weighted = Weighted(lambda w, *given: w * (1 + model(*given)))
+        received = student.guided_noise(weighted, xt, t, labels, scale=scale, null=options["null"])
+        assert_depends(received, weighted.w, what="the guided noise", on_what="the model's parameters")
+        (gradient,) = torch.autograd.grad(received.sum(), weighted.w)
         assert_close(gradient, detached(received).sum(), tolerance=1e-3, what="the gradient for w")
 
     @given(call=guided_calls())

@@ -815,15 +815,15 @@ class TestGradientPenalty:
 
     @weight(3)
     @given(seed=st.integers(0, 1000))
-    @settings(max_examples=2)
+    @settings(max_examples=1)
     def test_uniform(self, student: Any, seed: int) -> None:
         """ε is uniform on [0, 1): one number for each sample, its mean ½, its variance 1/12, and drawn from rng."""
-        way = ways(student, 400, 2, seed)
+        way = ways(student, 100, 2, seed)
         assert_close(way[:, 0], way[:, 1], tolerance=1e-3, what="how far the first number of each sample goes")
         epsilon = way[:, 0].double()
-        # Six standard errors for 400 samples.
-        assert_between(epsilon.mean(), 0.5 - 0.087, 0.5 + 0.087, what="the mean of ε")
-        assert_between((epsilon - 0.5).square().mean(), 1 / 12 - 0.023, 1 / 12 + 0.023, what="the variance of ε")
+        # Six standard errors for 100 samples.
+        assert_between(epsilon.mean(), 0.5 - 0.174, 0.5 + 0.174, what="the mean of ε")
+        assert_between((epsilon - 0.5).square().mean(), 1 / 12 - 0.045, 1 / 12 + 0.045, what="the variance of ε")
 
     @weight(3)
     @given(

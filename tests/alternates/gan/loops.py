@@ -126,16 +126,17 @@ def feature_matching_loss(real_features, fake_features):
 class DCGANGenerator(nn.Module):
     def __init__(self, latent_dim, channels, size, width=32):
         super().__init__()
-        self.project = nn.Linear(latent_dim, 16 * 4 * width)
-        self.first = nn.BatchNorm2d(4 * width)
-        self.width = width
-        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
-        side, maps = 4, 4 * width
+        side, maps = 4, width
         while side < size // 2:
-            after = max(width, maps // 2)
-            self.convs.append(nn.Conv2d(maps, after, 3, padding=1, bias=False))
-            self.norms.append(nn.BatchNorm2d(after))
-            side, maps = 2 * side, after
+            side, maps = 2 * side, 2 * maps
+        self.start = maps
+        self.project = nn.Linear(latent_dim, 16 * maps)
+        self.first = nn.BatchNorm2d(maps)
+        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
+        while maps > width:
+            self.convs.append(nn.Conv2d(maps, maps // 2, 3, padding=1, bias=False))
+            self.norms.append(nn.BatchNorm2d(maps // 2))
+            maps = maps // 2
         self.last = nn.Conv2d(maps, channels, 3, padding=1)
         for layer in (self.project, *self.convs, self.last):
             nn.init.normal_(layer.weight, std=0.02)
@@ -143,7 +144,7 @@ class DCGANGenerator(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, z):
-        x = torch.relu(self.first(self.project(z).view(len(z), 4 * self.width, 4, 4)))
+        x = torch.relu(self.first(self.project(z).view(len(z), self.start, 4, 4)))
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = torch.relu(norm(conv(nn.functional.interpolate(x, scale_factor=2))))
         return torch.tanh(self.last(nn.functional.interpolate(x, scale_factor=2)))
