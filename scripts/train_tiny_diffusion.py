@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import tempfile
 from pathlib import Path
 
 import torch
@@ -101,6 +102,7 @@ def save(pipeline: DDPMPipeline, folder: Path) -> None:
 @torch.inference_mode()
 def report(folder: Path, train: Tensor, test: Tensor) -> None:
     """Print what the model card says, and draw a sheet of samples, from the model as it is saved."""
+    from sklearn.calibration import CalibratedClassifierCV
     from sklearn.svm import SVC
 
     pipeline = DDPMPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
@@ -115,7 +117,8 @@ def report(folder: Path, train: Tensor, test: Tensor) -> None:
         print(f"mean squared error of the noise, {name} images: {F.mse_loss(predicted, noise):.4f}")
     generator = torch.Generator().manual_seed(0)
     drawn = pipeline(200, generator, num_inference_steps=250, output_type="pt").images * 2 - 1
-    reader = SVC(probability=True, random_state=0).fit(train.flatten(1), load_digits("bundled").train_labels)
+    reader = CalibratedClassifierCV(SVC(), ensemble=False)
+    reader.fit(train.flatten(1), load_digits("bundled").train_labels)
     for name, images in (("test images", test), ("samples", drawn)):
         sure = torch.tensor(reader.predict_proba(images.flatten(1)))
         nearest = torch.cdist(images.flatten(1), train.flatten(1)).amin(dim=1).mean()
@@ -124,7 +127,7 @@ def report(folder: Path, train: Tensor, test: Tensor) -> None:
             f"counts {sure.argmax(dim=1).bincount(minlength=10).tolist()}, "
             f"distance to the nearest training image {nearest:.3f}"
         )
-    sheet(drawn[:100], Path("/tmp/tiny-diffusion.png"))
+    sheet(drawn[:100], Path(tempfile.gettempdir(), "tiny-diffusion.png"))
 
 
 def sheet(images: Tensor, path: Path) -> None:
@@ -135,6 +138,7 @@ def sheet(images: Tensor, path: Path) -> None:
     rows = page.unflatten(0, (10, 10)).permute(0, 3, 1, 4, 2).reshape(100, 100)
     page = (rows * 255).to(torch.uint8).repeat_interleave(8, 0).repeat_interleave(8, 1)
     Image.fromarray(page.numpy()).save(path)
+    print(f"samples are in {path}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import argparse
 import itertools
 import json
 import math
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -233,7 +234,7 @@ def report(folder: Path) -> None:
             f"guidance {guidance}: size as asked {size:.0%}, colour {colour:.0%}, shape {shape:.0%}, "
             f"all {right.all(dim=1).float().mean():.0%}"
         )
-        sheet(drawn, Path(f"/tmp/tiny-stable-diffusion-{guidance}.png"))
+        sheet(drawn, Path(tempfile.gettempdir(), f"tiny-stable-diffusion-{guidance}.png"))
 
 
 def sheet(images: Tensor, path: Path) -> None:
@@ -245,6 +246,7 @@ def sheet(images: Tensor, path: Path) -> None:
     )
     page = (rows * 255).to(torch.uint8).repeat_interleave(3, 0).repeat_interleave(3, 1)
     Image.fromarray(page.numpy()).save(path)
+    print(f"samples are in {path}")
 
 
 if __name__ == "__main__":

@@ -795,7 +795,7 @@ class TestGradientPenalty:
         assert_close(penalty, expected, tolerance=1e-3, what="the penalty", sizes={"batch": len(real)})
 
     @weight(3)
-    @given(shape=st.sampled_from(DATA_SHAPES), batch=sizes(2, 5), graph=st.booleans(), seed=st.integers(0, 1000))
+    @given(shape=st.sampled_from(DATA_SHAPES), batch=sizes(3, 6), graph=st.booleans(), seed=st.integers(0, 1000))
     @settings(max_examples=6)
     def test_between_real_and_fake(
         self, student: Any, shape: tuple[int, ...], batch: int, graph: bool, seed: int
@@ -1054,20 +1054,16 @@ class TestSpectralNormalize:
     @settings(max_examples=5)
     def test_gradient(self, student: Any, rows: int, columns: int, steps: int, generator: torch.Generator) -> None:
         """Its gradient is that of W / uᵀWv for constant u and v: growing along uvᵀ, which is divided out, changes nothing."""
-        w = matrix(rows, columns, generator).requires_grad_()
-        result, u = pair(student.spectral_normalize(w, direction(rows, generator), steps))
+        w, start = matrix(rows, columns, generator).requires_grad_(), direction(rows, generator)
+        result, u = pair(student.spectral_normalize(w, start, steps))
         if u.requires_grad:
             fail("The last u carries a graph: the next call would differentiate through this one.")
-        direction_of_growth = torch.randn(rows, columns, generator=generator)
-        received = gradient((result * direction_of_growth).sum(), w)
-        plain = w.detach().double()
-        # σ v = Wᵀ(the u before the last), normalised: from the last u back by one step.
-        sigma = (plain / result.detach().double()).median()
-        v = torch.linalg.lstsq(plain, sigma * u.double()).solution if rows >= columns else None
-        if v is None:
-            v = F.normalize(plain.T @ torch.linalg.solve(plain @ plain.T, sigma * u.double()), dim=0)
-        g = direction_of_growth.double()
-        expected = g / sigma - (g * plain).sum() / sigma**2 * torch.outer(u.double(), v)
+        growth = torch.randn(rows, columns, generator=generator)
+        received = gradient((result * growth).sum(), w)
+        plain, g = w.detach().double(), growth.double()
+        v = F.normalize(plain.T @ torch.linalg.matrix_power(plain @ plain.T, steps - 1) @ start.double(), dim=0)
+        sigma = (plain @ v).norm()
+        expected = g / sigma - (g * plain).sum() / sigma**2 * torch.outer(plain @ v / sigma, v)
         assert_close(received, expected.float(), tolerance=5e-3, what="the gradient with respect to the weight")
 
     @weight(3)
@@ -1192,8 +1188,8 @@ def assert_starts_as_promised(module: nn.Module) -> None:
             count += n
             spread = f"the standard deviation of the {n} numbers of {name}"
             assert_between(values.mean(), -0.12 / n**0.5, 0.12 / n**0.5, tolerance=0, what=f"the mean of {name}")
-            if n > 1:
-                slack = 0.02 * min(0.9, 6 / (2 * n) ** 0.5)
+            if n >= 30:
+                slack = 0.12 / (2 * n) ** 0.5  # six standard errors
                 root = values.square().mean().sqrt()
                 assert_between(root, 0.02 - slack, 0.02 + slack, tolerance=0, what=spread)
         elif values.any():
@@ -1467,7 +1463,7 @@ class TestConditionalGenerator:
         assert_close(given[:, :latent], z, what=f"the first {latent} numbers of it", sizes=sizes_)
 
     @weight(5)
-    @given(classes=sizes(2, 5), dim=sizes(1, 4), generator=generators())
+    @given(classes=sizes(2, 5), dim=sizes(2, 4), generator=generators())
     @settings(max_examples=5)
     def test_a_vector_for_each_class(self, student: Any, classes: int, dim: int, generator: torch.Generator) -> None:
         """Each class has a vector of its own, which neither the code changes nor the other rows of the batch."""
@@ -1477,7 +1473,7 @@ class TestConditionalGenerator:
         assert_shape(given, (len(labels), 3 + dim), what="what the generator is given")
         vectors = given[:classes, 3:]
         assert_close(given[classes:, 3:], vectors[labels[classes:]], what="the vectors of classes that come again")
-        if classes > 1 and torch.pdist(vectors).min() < 1e-3:
+        if classes > 1 and torch.pdist(vectors).min() < 1e-5:
             fail(f"Two of the {classes} classes have the same vector.")
 
     @weight(5)
@@ -2026,12 +2022,16 @@ def modulated(x: Tensor, kernel: Tensor, style: Tensor, demodulate: bool, eps: f
 
 @st.composite
 def modulation_calls(draw: st.DrawFn) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments of `modulated_conv2d`."""
+    """Arguments of `modulated_conv2d`, with no weight and no style so small that eps would matter."""
     batch, into, out = draw(sizes(1, 3)), draw(sizes(1, 3)), draw(sizes(1, 4))
     kernel, generator = draw(st.sampled_from([3, 1, 5])), draw(generators())
     x = torch.randn(batch, into, 4, 3, generator=generator)
-    weights = torch.randn(out, into, kernel, kernel, generator=generator)
-    return (x, weights, torch.randn(batch, into, generator=generator) + 1), {"demodulate": draw(st.booleans())}
+    weights, style = (
+        torch.randn(out, into, kernel, kernel, generator=generator),
+        torch.randn(batch, into, generator=generator),
+    )
+    away = [drawn + 0.5 * torch.where(drawn < 0, -1, 1) for drawn in (weights, style)]
+    return (x, *away), {"demodulate": draw(st.booleans())}
 
 
 @exercise("modulated_conv2d", contract=modulation_calls())
