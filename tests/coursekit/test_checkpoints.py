@@ -16,16 +16,13 @@ from coursekit.corpus import CAST, brightness, questions, write_chats, write_tex
 from coursekit.data import checkpoint, load_digits
 
 MEGABYTE = 1e6
-LARGEST = {"tiny-gpt": 3 * MEGABYTE, "tiny-diffusion": 3 * MEGABYTE, "tiny-stable-diffusion": 5 * MEGABYTE}
+LARGEST = {"tiny-gpt": 3 * MEGABYTE, "tiny-diffusion": 3 * MEGABYTE}
 NAMES = sorted(path.name for path in checkpoint("tiny-gpt").parent.iterdir())
 LOADING = {
     "tiny-gpt": "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
     "AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)",
     "tiny-diffusion": "from diffusers import DDPMPipeline, DiffusionPipeline\n"
     "DDPMPipeline.from_pretrained(folder, low_cpu_mem_usage=False)\n"
-    "DiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)",
-    "tiny-stable-diffusion": "from diffusers import DiffusionPipeline, StableDiffusionPipeline\n"
-    "StableDiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)\n"
     "DiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)",
 }
 
