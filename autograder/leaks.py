@@ -10,6 +10,7 @@ import base64
 import binascii
 import bz2
 import gzip
+import hashlib
 import html
 import io
 import json
@@ -44,9 +45,13 @@ def leaks(course: Course, folder: Path) -> list[str]:
     public = "\n".join(_public_texts(course))
     secrets = _Lines((line, source) for line, source in _private_lines(course) if line.strip(punctuation) not in public)
     found: dict[str, None] = {}
+    known: dict[bytes, list[str]] = {}  # the package and its models stand in every assignment's folder
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         for where, data in _layers(path.relative_to(folder).as_posix(), path.read_bytes()):
-            for line in secrets.within(data.decode("utf-8", "ignore")):
+            digest = hashlib.sha256(data).digest()
+            if digest not in known:
+                known[digest] = secrets.within(data.decode("utf-8", "ignore"))
+            for line in known[digest]:
                 found[f"{where} holds {secrets.source[line]}"] = None
     return list(found)
 
@@ -106,7 +111,10 @@ class _Lines:
 
 def _private_lines(course: Course) -> Iterator[tuple[str, str]]:
     """Lines without indentation, and where each stands."""
-    folders = [course.root / name for name in ("solutions", "autograder/hidden", "autograder/mistakes")]
+    folders = [
+        course.root / name
+        for name in ("solutions", "autograder/hidden", "autograder/mistakes", "autograder/equivalents")
+    ]
     files = [path for folder in folders for path in sorted(folder.rglob("*")) if "__pycache__" not in path.parts]
     for path in (*files, course.root / "course.seed"):
         if path.is_file():
