@@ -106,7 +106,7 @@ def agreeing(answer: Transcript, behaviours: Behaviours) -> list[str]:
     reference = behaviours[REFERENCE]
     inputs = [(name, place) for name, examples in answer.items() for place in range(len(examples))]
     distances = {where: distance(answer, reference, where) for where in inputs}
-    if sum(value > SAME for value in distances.values()) < ENOUGH or not any(has_figures(e) for e in all_of(answer)):
+    if sum(value > SAME for value in distances.values()) < ENOUGH or not any(has_values(e) for e in all_of(answer)):
         return []
 
     def agrees(mistake: Transcript) -> bool:
@@ -149,9 +149,9 @@ def all_of(transcript: Transcript) -> list[Example]:
     return [example for examples in transcript.values() for example in examples]
 
 
-def has_figures(example: Example) -> bool:
+def has_values(example: Example) -> bool:
     """Whether anything in it can be compared but the kind of an exception."""
-    return any(answer.numbers for answer in example.answers)
+    return not all(answer.form.startswith("error") for answer in example.answers)
 
 
 def distance(one: Transcript, other: Transcript, where: tuple[str, int]) -> float:

@@ -97,7 +97,7 @@ def lookups(draw: st.DrawFn, *, masked: bool) -> Lookup:
     """Lookups of all sizes, with none, one or two batch dimensions."""
     queries, keys, d_key, d_value = (draw(sizes()) for _ in range(4))
     batch = draw(st.sampled_from([(2,), (), (2, 3), (1,)]))
-    whole = {"dtype": torch.int64, "low": -1, "high": 1}  # so that a score is 0 now and then
+    whole: dict[str, Any] = {"dtype": torch.int64, "low": -1, "high": 1}  # so that a score is 0 now and then
     query, key = (draw(tensors((*batch, size, d_key), **whole)).float() for size in (queries, keys))
     shapes = st.sampled_from([(*batch, queries, keys), (queries, keys), (1, keys)])
     return Lookup(
@@ -663,7 +663,8 @@ class TestRotaryEmbedding:
         positions[1] += positions[0]  # not the same place twice, where any rotation would do
         here = student.rotary_embedding(vectors, positions)
         there = student.rotary_embedding(vectors, positions + shift)
-        assert_shape(here, (2, 4)), assert_shape(there, (2, 4))
+        for turned in (here, there):
+            assert_shape(turned, (2, 4))
         assert_close(there[0] @ there[1], here[0] @ here[1], tolerance=1e-3, what="the inner product after a shift")
         apart = student.rotary_embedding(vectors, positions + torch.tensor([0, 1]))
         if torch.allclose(apart[0] @ apart[1], here[0] @ here[1], rtol=1e-5, atol=1e-5):
@@ -768,7 +769,12 @@ def gpt2_block_weights(block: GPT2Block) -> dict[str, Tensor]:
 
 def block_weights(width: int, generator: torch.Generator) -> dict[str, Tensor]:
     """Weights of a `TransformerBlock`."""
-    shapes = {"norm1.weight": (width,), "norm1.bias": (width,), "norm2.weight": (width,), "norm2.bias": (width,)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "norm1.weight": (width,),
+        "norm1.bias": (width,),
+        "norm2.weight": (width,),
+        "norm2.bias": (width,),
+    }
     shapes |= {"up.weight": (4 * width, width), "up.bias": (4 * width,)}
     shapes |= {"down.weight": (width, 4 * width), "down.bias": (width,)}
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
@@ -907,7 +913,7 @@ def reference_block(theirs: GPT2Block, heads: int) -> nn.Module:
 
 def gpt_weights(vocabulary: int, context: int, width: int, generator: torch.Generator) -> dict[str, Tensor]:
     """Weights of a `GPT` without blocks."""
-    shapes = {"token.weight": (vocabulary, width), "position.weight": (context, width)}
+    shapes: dict[str, tuple[int, ...]] = {"token.weight": (vocabulary, width), "position.weight": (context, width)}
     shapes |= {"norm.weight": (width,), "norm.bias": (width,)}
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
@@ -1788,7 +1794,9 @@ class TestCorruptSpans:
     def test_equals_groups(self, student: Any, drawn: tuple[Tensor, Tensor], sentinel: int) -> None:
         """Each run of corrupted tokens becomes one sentinel; sentinels count down, and one more ends the targets."""
         tokens, marks = drawn
-        inputs, targets, free = [], [], itertools.count(sentinel, -1)
+        free = itertools.count(sentinel, -1)
+        inputs: list[int] = []
+        targets: list[int] = []
         for gone, run in itertools.groupby(zip(marks.tolist(), tokens.tolist(), strict=True), key=lambda pair: pair[0]):
             words = [token for _, token in run]
             if gone:
@@ -2483,5 +2491,6 @@ class TestRougeL:
     @settings(max_examples=4)
     def test_empty_summaries(self, student: Any, words: list[str]) -> None:
         """An empty summary gets 0, 0, 0, and so does any other compared with it."""
-        for pair in (([], words), (words, []), ([], [])):
-            assert_close(scores(student, *pair), (0.0, 0.0, 0.0), what="(precision, recall, F)")
+        nothing: list[str] = []
+        for candidate, summary in ((nothing, words), (words, nothing), (nothing, nothing)):
+            assert_close(scores(student, candidate, summary), (0.0, 0.0, 0.0), what="(precision, recall, F)")
