@@ -62,7 +62,8 @@ def changed(value: Any, change: Change, inputs: list[Any]) -> Any:
         case torch.Tensor():
             return change(value, [item for item in inputs if isinstance(item, torch.Tensor)])
         case bool() | int() | float():
-            numbers = [torch.tensor(float(item)) for item in inputs if isinstance(item, int | float | torch.Tensor)]
+            given = [item for item in inputs if isinstance(item, int | float | torch.Tensor)]
+            numbers = [torch.as_tensor(item, dtype=torch.float32) for item in given]
             return type(value)(change(torch.tensor(float(value)), numbers))
         case str():
             words = [item for item in inputs if isinstance(item, str)]
