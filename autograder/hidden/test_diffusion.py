@@ -5,7 +5,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -1573,7 +1573,8 @@ def readings(
     if masked:
         mask = torch.rand(batch, count, generator=generator) < 0.5
         mask[:, draw(st.integers(0, count - 1))] = True
-    return Reading(*[torch.randn(shape, generator=generator) for shape in shapes], several, mask)
+    x, context, to_q, to_k, to_v = (torch.randn(shape, generator=generator) for shape in shapes)
+    return Reading(x, context, to_q, to_k, to_v, several, mask)
 
 
 @exercise("cross_attention")
@@ -1598,6 +1599,7 @@ class TestCrossAttention:
     @settings(max_examples=8)
     def test_equals_diffusers(self, student: Any, reading: Reading) -> None:
         """It is the cross-attention of diffusers' Attention, which Stable Diffusion is built of, less its last layer."""
+        assert reading.mask is not None
         inner, dim = reading.to_q.shape
         library = Attention(
             *(dim, reading.context.shape[2]), heads=reading.heads, dim_head=inner // reading.heads, bias=False
@@ -1639,6 +1641,7 @@ class TestCrossAttention:
     @settings(max_examples=6)
     def test_hidden_words_are_not_there(self, student: Any, reading: Reading) -> None:
         """Words where mask is False might as well not stand there, and what they are makes no difference."""
+        assert reading.mask is not None
         received = reading.ask(student)
         for row, mask in enumerate(reading.mask):
             expected = student.cross_attention(
@@ -1668,7 +1671,7 @@ class TestCrossAttention:
         words = torch.randperm(reading.context.shape[1], generator=generator)
         pixels = torch.randperm(reading.x.shape[1], generator=generator)
         expected = reading.ask(student)[:, pixels]
-        moved = Reading(reading.x[:, pixels], reading.context[:, words], *reading.given[2:], reading.heads)
+        moved = replace(reading, x=reading.x[:, pixels], context=reading.context[:, words])
         assert_close(moved.ask(student), expected, tolerance=1e-4, what="what pixels read in another order")
 
     @given(reading=readings(words=2))
@@ -1966,7 +1969,7 @@ def point_sets(draw: st.DrawFn, count: int = 7) -> tuple[Tensor, Tensor]:
     """Two sets of points with whole coordinates, so that distances may tie; no point stands twice in a set."""
     spots = list(itertools.product(range(5), range(4)))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 10**4)))
-    sets = []
+    sets: list[Tensor] = []
     for shift in (0, draw(st.integers(0, 4))):
         chosen = torch.randperm(len(spots), generator=generator)[: count + len(sets)]
         sets.append(torch.tensor([spots[int(place)] for place in chosen]).float() + torch.tensor([float(shift), 0.0]))

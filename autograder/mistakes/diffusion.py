@@ -775,8 +775,8 @@ def ddpm_with_alpha_bar_for_alpha(
     alpha_bar: Tensor,
     *,
     clip: float | None = None,
-    predict: Callable = None,
-    posterior: Callable = None,
+    predict=None,
+    posterior=None,
 ) -> Tensor:
     beta, here = (part[t].view(-1, *[1] * (xt.ndim - 1)) for part in (betas, alpha_bar))
     x0 = predict(xt, t, predicted, alpha_bar, clip=clip)
