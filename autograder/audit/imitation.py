@@ -54,6 +54,7 @@ CHANGES: dict[str, Change] = {
     "detached": lambda value, inputs: value.detach(),
     "attached": attached,
 }
+KEEP = (CHANGES["detached"], attached)  # these leave every value what it is
 
 
 def changed(value: Any, change: Change, inputs: list[Any]) -> Any:
@@ -61,18 +62,20 @@ def changed(value: Any, change: Change, inputs: list[Any]) -> Any:
     match value:
         case torch.Tensor():
             return change(value, [item for item in inputs if isinstance(item, torch.Tensor)])
+        case bool() | int() | float() if change in KEEP:
+            return value
         case bool() | int() | float():
             given = [item for item in inputs if isinstance(item, int | float | torch.Tensor)]
             numbers = [torch.as_tensor(item, dtype=torch.float32) for item in given]
             return type(value)(change(torch.tensor(float(value)), numbers))
         case str():
             words = [item for item in inputs if isinstance(item, str)]
-            return value if change in (CHANGES["detached"], attached) else words[0] if change is echo and words else ""
+            return value if change in KEEP else words[0] if change is echo and words else ""
         case tuple() | list():
             return type(value)(changed(item, change, inputs) for item in value)
         case dict():
             return {key: changed(item, change, inputs) for key, item in value.items()}
-        case nn.Module() if change not in (CHANGES["detached"], attached):
+        case nn.Module() if change not in KEEP:
             return nn.Identity()
         case Iterator():
             return (changed(item, change, inputs) for item in value)
@@ -81,12 +84,11 @@ def changed(value: Any, change: Change, inputs: list[Any]) -> Any:
 
 def imitation(original: Any, change: Change) -> Any:
     """What returns as the original does, but for its values."""
-    keeps = change in (CHANGES["detached"], attached)
 
     def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
         def imitate(*args: Any, **kwargs: Any) -> Any:
             inputs = [item for item in (*args, *kwargs.values()) if not callable(item)]
-            if not keeps:  # what the original trains shall stay as it is
+            if change not in KEEP:  # what the original trains shall stay as it is
                 args = tuple(copy.deepcopy(item) if isinstance(item, nn.Module) else item for item in args)
                 kwargs = {n: copy.deepcopy(item) if isinstance(item, nn.Module) else item for n, item in kwargs.items()}
             return changed(function(*args, **kwargs), change, inputs)

@@ -126,7 +126,8 @@ def explain(result: Audit, mutants: Sequence[tuple[str, Mutant, bool]], assignme
     for name, mutant, lives in sorted(mutants, key=lambda item: (item[1].operator, item[1].before, item[1].after)):
         row, change = rows[name], (name, mutant.before, mutant.after)
         if mutant.cuts_gradients and not row.differentiated:
-            continue  # nobody asks for a gradient there
+            alive.add(change)  # nobody asks for a gradient there, so it is no mutant
+            continue
         row.mutants.total += 1
         row.mutants.killed += not lives
         if lives:

@@ -48,14 +48,51 @@ def mutants(exercise: str, source: str) -> tuple[Mutant, ...]:
     bare = without_prose(tree)
     original = ast.unparse(bare)
     found: dict[str, Mutant] = {}
+    meanings = {meaning(bare)}
     for node in executed(bare):
         for operator in OPERATORS:
             for other in operator(node):
-                changed = ast.unparse(ast.fix_missing_locations(replaced(bare, node, other)))
-                if changed != original and changed not in found and compiles(changed):
-                    before, after = difference(original, changed)
-                    found[changed] = Mutant(exercise, operator.__name__, before, after, changed + "\n")
+                mutated = ast.fix_missing_locations(replaced(bare, node, other))
+                changed = ast.unparse(mutated)
+                if changed in found or not compiles(changed) or (means := meaning(mutated)) in meanings:
+                    continue
+                meanings.add(means)
+                found[changed] = Mutant(exercise, operator.__name__, *difference(original, changed), changed + "\n")
     return tuple(found.values())
+
+
+def meaning(tree: ast.AST) -> str:
+    """A text that is the same for definitions of which it is plain that they mean the same."""
+    return ast.unparse(Plain().visit(copy.deepcopy(tree)))
+
+
+class Plain(ast.NodeTransformer):
+    """Takes away what makes no difference: an order that does not matter, a check of lengths, a second `detach`."""
+
+    symmetric = frozenset("allclose equal logaddexp max maximum min minimum promote_types transpose".split())
+    even = frozenset("abs square".split())  # (a − b)² = (b − a)²
+    no_grad = False
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Calls, from the inside out."""
+        self.generic_visit(node)
+        name, inner = method_of(node), subject(node)
+        if name in self.symmetric and len(node.args) == 2:
+            node.args.sort(key=ast.unparse)
+        if name in self.even and isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub):
+            inner.left, inner.right = sorted((inner.left, inner.right), key=ast.unparse)
+        if name == "zip":
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "strict"]
+        if name == "detach" and inner is not None and (self.no_grad or method_of(inner) == "detach"):
+            return inner
+        return node
+
+    def visit_With(self, node: ast.With) -> ast.AST:
+        """Under `no_grad` there is nothing to detach."""
+        before, self.no_grad = self.no_grad, self.no_grad or "no_grad" in ast.unparse(node.items[0])
+        self.generic_visit(node)
+        self.no_grad = before
+        return node
 
 
 def without_prose(tree: ast.FunctionDef | ast.ClassDef) -> ast.FunctionDef | ast.ClassDef:
@@ -75,6 +112,8 @@ def executed(tree: ast.AST) -> Iterator[ast.AST]:
             continue
         if isinstance(tree, ast.Raise) or isinstance(child, ast.arguments):
             continue
+        if isinstance(tree, ast.keyword) and tree.arg == "device":
+            continue  # where all is on one device nobody can tell
         for node in child if isinstance(child, list) else [child]:
             if isinstance(node, ast.AST):
                 yield from executed(node)
@@ -357,9 +396,16 @@ WITHOUT_GRADIENT = frozenset(
 
 
 def is_construction(value: ast.expr) -> bool:
-    """Whether it makes something of a class, or something that has no gradient, or several things at once."""
-    name = method_of(value) or ""
-    return name[:1].isupper() or name in WITHOUT_GRADIENT
+    """Whether it makes something new, which has no gradient, or a truth value, or several things at once."""
+    while isinstance(value, ast.Call):
+        name = method_of(value) or ""
+        if name[:1].isupper() or name in WITHOUT_GRADIENT:
+            return True
+        receiver = value.func.value if isinstance(value.func, ast.Attribute) else None
+        if receiver is None or is_module(receiver):
+            return False
+        value = receiver  # torch.randn(3).to(x).view(-1)
+    return isinstance(value, ast.BinOp) and isinstance(value.op, ast.BitAnd | ast.BitOr)
 
 
 @operator
