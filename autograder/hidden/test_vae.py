@@ -706,9 +706,9 @@ class Recorder:
         history = student.train_vae(
             encoder, decoder, data,
             generator=torch.Generator().manual_seed(seed),
-            on_epoch=lambda epoch, bound: self.epochs.append((epoch, bound)),
             sample=self.sample, kl=self.pieces["kl"], log_likelihood=self.log_likelihood,
-            loss=self.loss, weight=self.pieces["weight"], **options,
+            loss=self.loss, weight=self.pieces["weight"],
+            **{"on_epoch": lambda epoch, bound: self.epochs.append((epoch, bound)), **options},
         )  # fmt: skip
         if not self.betas:
             fail("The function that is passed as loss= was never called: a step minimises what it returns.")
@@ -817,7 +817,7 @@ class TestTrainVae:
         """Every step draws fresh standard normal noise, one number for each latent dimension of each image."""
         encoder, decoder = small_networks(torch.Generator().manual_seed(seed), latent=3)
         record = Recorder()
-        record.train(student, encoder, decoder, torch.rand(50, 5), seed, epochs=2, batch_size=25)
+        record.train(student, encoder, decoder, torch.rand(50, 5), seed, epochs=2, batch_size=25, on_epoch=None)
         assert_fresh(record.noise, [(25, 3)] * 4)
         noise = torch.cat(record.noise).double()
         # 300 numbers: six standard errors each.
@@ -831,17 +831,17 @@ class TestTrainVae:
         encoder, decoder = small_networks(torch.Generator().manual_seed(0))
         record = Recorder(
             kl=lambda mu, logvar: 0 * mu.sum(1) + 2,
-            log_likelihood=lambda logits, x: 0 * logits.sum(1) + x[:, 0] - offset,
+            # Two minibatches make an epoch; in each the bound is higher by 1.
+            log_likelihood=lambda logits, x: 0 * logits.sum(1) + x[:, 0] - offset + len(record.betas) // 2,
         )
         data = torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0])[:, None].expand(5, 5)
         options = {"epochs": 3, "batch_size": 3, "beta": 5.0, "warmup": 100}
         history = record.train(student, encoder, decoder, data, 0, **options)
-        bound = 0.2 - offset - 2
-        assert_close(history, [bound] * 3, tolerance=1e-4, what="the returned list")
+        bounds = [0.2 - offset - 2 + epoch for epoch in range(3)]
+        assert_close(history, bounds, tolerance=1e-4, what="the returned list")
         if not all(isinstance(value, float) for value in history):
             fail(f"The list should hold floats, but it is {describe(history)}.")
-        expected = [(epoch, bound) for epoch in range(3)]
-        assert_close(record.epochs, expected, tolerance=1e-4, what="what on_epoch was called with")
+        assert_close(record.epochs, list(enumerate(bounds)), tolerance=1e-4, what="what on_epoch was called with")
 
 
 def assert_fresh(noise: list[Tensor], shapes: list[tuple[int, int]]) -> None:

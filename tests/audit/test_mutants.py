@@ -79,6 +79,27 @@ def test_parameters_are_taken_for_each_other():
     assert "return (y, y)" in bodies("def f(x, y):\n    return (x, y)\n")
 
 
+@pytest.mark.parametrize(
+    ("body", "same"),
+    [
+        ("return (a - b).square()", "return (b - a).square()"),
+        ("return torch.maximum(a, b)", "return torch.maximum(b, a)"),
+        ("return x.transpose(1, 2)", "return x.transpose(2, 1)"),
+        ("return list(zip(a, b, strict=True))", "return list(zip(a, b))"),
+        ("return x.detach()", "return x.detach().detach()"),
+        (
+            "with torch.no_grad():\n        y = f(x)\n    return y",
+            "with torch.no_grad():\n    y = f(x).detach(); return y",
+        ),
+        ("return torch.randn(3).to(x)", "return torch.randn(3).to(x).detach()"),
+        ("mask = a & b\n    return mask", "mask = (a & b).detach(); return mask"),
+        ("return torch.zeros(3, device=x.device)", "return torch.zeros(3)"),
+    ],
+)
+def test_what_plainly_means_the_same_is_no_mutant(body: str, same: str):
+    assert same not in bodies(f"def f(*args):\n    {body}\n")
+
+
 def test_each_is_given_once_and_none_is_the_reference():
     found = [mutant.source for mutant in mutants("kl_divergence", KL)]
     assert len(set(found)) == len(found)
