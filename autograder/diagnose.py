@@ -24,7 +24,7 @@ from autograder.mistakes import Mistake
 from autograder.properties.student import Session
 from autograder.properties.suite import Suite
 from autograder.properties.transcript import Answer, Example, Transcript, transcripts
-from autograder.sandbox import Control
+from autograder.sandbox import Control, WorkerDied
 from autograder.store import write_whole
 from autograder.submission import submission_of
 from autograder.verdict import ExerciseResult, MistakeFound
@@ -56,9 +56,11 @@ class Diagnosis:
         known = [item for item in self._mistakes if item.exercise == result.name]
         if not known or not worth_explaining(result):
             return ()
-        suite = self._suite.only([result.name])
-        answer = transcripts(suite, session)[result.name]
-        behaviours = self.behaviours(result.name, control)
+        answer = transcripts(self._suite.only([result.name]), session)[result.name]
+        try:
+            behaviours = self.behaviours(result.name, control)
+        except WorkerDied:  # on a machine that is too busy to find out how the mistakes behave
+            return ()
         exercise = next(item for item in self._suite.assignment.exercises if item.name == result.name)
         named = agreeing(answer, behaviours) or (alike(answer, behaviours) if is_free(exercise) else [])
         says = {item.name: item.says for item in known}
@@ -72,18 +74,23 @@ class Diagnosis:
         except (FileNotFoundError, ValueError):
             pass
         sources = {item.name: item.source for item in self._mistakes if item.exercise == exercise}
-        sources[REFERENCE] = self._references[exercise]
-        found = {name: self._behaviour(exercise, source, control) for name, source in sources.items()}
+        found = self._find_out(exercise, {REFERENCE: self._references[exercise], **sources}, control)
         write_whole(path, to_json(found))
         return found
 
-    def _behaviour(self, exercise: str, source: str, control: Control) -> Transcript:
-        """One transcript, from a worker of its own."""
-        session = Session(control, submission_of({exercise: source}), self._suite.assignment)
+    def _find_out(self, exercise: str, sources: Mapping[str, str], control: Control) -> Behaviours:
+        """One transcript after the other, from a worker in which each source replaces the one before."""
+        suite = self._suite.only([exercise])
+        session = Session(control, submission_of({exercise: sources[REFERENCE]}), self._suite.assignment)
+        found = {}
         try:
-            return transcripts(self._suite.only([exercise]), session)[exercise]
+            for name, source in sources.items():
+                session.begin(self._suite.assignment.course.limits.seconds_per_exercise)
+                session.worker.run(source, "cell 1")
+                found[name] = transcripts(suite, session)[exercise]
         finally:
             session.close()
+        return found
 
 
 def worth_explaining(result: ExerciseResult) -> bool:
