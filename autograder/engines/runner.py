@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from autograder.diagnose import Diagnosis
+from autograder.diagnose import Diagnosis, worth_explaining
 from autograder.properties.plugin import examine
 from autograder.properties.student import Session
 from autograder.properties.suite import Suite
@@ -56,7 +56,8 @@ def compute(
         )
         examined = time.perf_counter()
         results = examination.exercise_results()
-        if diagnosis is not None:
+        if diagnosis is not None and any(map(worth_explaining, results)):
+            session.bury()  # what its code has kept from the examination would make it answer otherwise
             results = tuple(replace(r, mistakes=diagnosis.explain(r, session, control)) for r in results)
     finally:
         session.close()
