@@ -104,6 +104,17 @@ class Session:
         worker.peer.observer = self.observer
         return worker
 
+    def redefine(self, source: str) -> None:
+        """Run one more cell, in which the starter's stubs stand for what is not defined, as they do in the first ones.
+
+        Raises:
+            StudentError: it raised.
+            WorkerDied: it ended the worker, or the submission's time is over.
+        """
+        self.worker.run(self._stubs, "starter")
+        self.worker.run(source, "cell 1")
+        self.names = frozenset(self.worker.run(FORGET_STUBS, "starter"))
+
     def observe(self, observer: Observer | None) -> None:
         """Have somebody told what the submission's code answers, or nobody any more."""
         self.observer = observer
