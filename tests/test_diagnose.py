@@ -147,6 +147,12 @@ def test_the_same_mistake_in_other_words_is_recognised(grader: Grader):
     assert named(grader, other_words) == ["square_with_the_sign"]
 
 
+def test_what_an_answer_kept_from_its_examination_is_forgotten(grader: Grader):
+    """Mistakes are compared with what it does when it is fresh, as they are."""
+    keeps = "calls = []\ndef square(x):\n    calls.append(x)\n    return x * x.abs() if len(calls) < 40 else x\n"
+    assert named(grader, keeps) == ["square_with_the_sign"]
+
+
 def test_another_mistake_is_not_named(grader: Grader):
     assert named(grader, "def square(x):\n    return x * x.abs() + 1\n") == []
     assert named(grader, "def square(x):\n    return torch.zeros_like(x)\n") == []
