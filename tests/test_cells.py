@@ -3,7 +3,7 @@ import json
 import jupytext
 import nbformat
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -225,7 +225,9 @@ CELLS = st.lists(
 
 @given(cells=CELLS)
 def test_a_script_that_jupytext_wrote_has_the_cells_of_its_notebook(cells):
-    """Cells that Jupytext itself would not give back as they were, such as one with a marker in it, are not asked for."""
+    """But for cells that Jupytext itself would not give back as they were, such as one with a marker in it, and for a marker in
+    a string of a cell with a syntax error, where nobody can tell whether the string was meant to end."""
+    assume(not any("# %%" in cell.source and not parses(plain_python(cell.source)) for cell in cells))
     written = jupytext.writes(new_notebook(cells=cells), fmt="py:percent")
     back = jupytext.reads(written, fmt="py:percent").cells
     if [(cell.cell_type, cell.source) for cell in back] != [(cell.cell_type, cell.source) for cell in cells]:
