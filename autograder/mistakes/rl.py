@@ -15,7 +15,7 @@ backup_without_rewards = edited(
 backup_without_discount = edited(
     reference.bellman_backup,
     {"gamma * (": "("},
-    says="The future counts in full, whatever γ is: at γ = 0 only the immediate reward should be left.",
+    says="The future counts in full, whatever γ is: where γ is 0 only the immediate reward should be left.",
 )
 backup_discounts_the_reward = edited(
     reference.bellman_backup,
@@ -139,7 +139,7 @@ returns_of_the_future_only = edited(
 )
 
 
-@mistake("discounted_returns", says="At γ = 0 the result is not a number: somewhere it is divided by a power of γ.")
+@mistake("discounted_returns", says="Where γ is 0 the result is not a number: somewhere it is divided by a power of γ.")
 def returns_by_division(rewards, gamma, done=None):
     ends = torch.zeros_like(rewards, dtype=torch.bool) if done is None else done
     episode = ends.long().cumsum(1) - ends.long()
@@ -600,7 +600,7 @@ best_without_generator = edited(
 best_of_none_too = edited(
     reference.best_of_n,
     {'        raise ValueError(f"the best of {n} texts does not exist: n must be at least 1")\n': "        n = 1\n"},
-    says="For n = 0 a text is returned as if one had been asked for.",
+    says="Where n is 0 a text is returned as if one had been asked for.",
 )
 last_of_n = edited(
     reference.best_of_n,
