@@ -48,9 +48,9 @@ def environment_digest(assignment: Assignment, device: str) -> str:
     return digest(files, "\n".join(about).encode())
 
 
-def behaviours_directory(assignment: Assignment, device: str) -> Path:
-    """Where it is kept how the known mistakes of an assignment behave under the present suite and environment."""
-    key = digest([], suite_digest(assignment).encode(), environment_digest(assignment, device).encode())
+def behaviours_directory(assignment: Assignment, suite: str, device: str) -> Path:
+    """Where it is kept how the known mistakes of an assignment behave under a suite and the present environment."""
+    key = digest([], suite.encode(), environment_digest(assignment, device).encode())
     return assignment.course.verdicts_directory / assignment.slug / f"behaviours-{key[:12]}"
 
 

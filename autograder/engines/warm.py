@@ -71,7 +71,7 @@ class WarmParent:
             self.suite,
             known_mistakes(self.assignment),
             reference_sources(self.assignment),
-            behaviours_directory(self.assignment, self.device),
+            behaviours_directory(self.assignment, self.suite_digest, self.device),
         )
         _rehearse(self.suite)
         self.connection = connection

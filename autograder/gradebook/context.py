@@ -6,6 +6,7 @@ The formgrader runs for months: course and starter are read anew whenever they h
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from traitlets import Unicode
 from traitlets.config import Configurable
@@ -25,6 +26,11 @@ class CourseContext(Configurable):
     def assignment(self, slug: str) -> Assignment:
         """The assignment of that name, as its files are now."""
         return current(Path(self.course_root), slug)
+
+    def assignment_and_student(self, resources: dict[str, Any]) -> tuple[Assignment, str]:
+        """What a notebook that nbconvert is working on is an answer to, and whose it is."""
+        names = resources["nbgrader"]
+        return self.assignment(names["assignment"]), names["student"]
 
 
 def current(root: Path, slug: str) -> Assignment:

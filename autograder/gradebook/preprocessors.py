@@ -11,7 +11,6 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import determine_grade, is_grade
 
-from autograder.course import Assignment
 from autograder.errors import CourseError
 from autograder.gradebook import books, intake
 from autograder.gradebook.context import CourseContext
@@ -25,33 +24,20 @@ from autograder.verdict import ExerciseResult, Verdict
 Resources = dict[str, Any]
 
 
-class Preprocessor(CourseContext, NbGraderPreprocessor):
-    """A preprocessor that knows whose notebook it has, of which assignment."""
-
-    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
-        """nbconvert calls this."""
-        names = resources["nbgrader"]
-        self.work(nb, resources, self.assignment(names["assignment"]), names["student"])
-        return nb, resources
-
-    def work(self, nb: NotebookNode, resources: Resources, assignment: Assignment, student: str) -> None:
-        """What the preprocessor does to `nb`."""
-        raise NotImplementedError
-
-
-class ApplyVerdict(Preprocessor):
+class ApplyVerdict(CourseContext, NbGraderPreprocessor):
     """Stands where nbgrader would run the notebook: every grade cell gets the verdict's points as its result.
 
     nbgrader gives full points for a cell that has no result, and for almost any odd one; so each has one plain float.
     """
 
-    def work(self, nb: NotebookNode, resources: Resources, assignment: Assignment, student: str) -> None:
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
         """Fill in the outputs.
 
         Raises:
             CourseError: there is no verdict. nbgrader reports the student as failed, keeps no score, and goes on with
                 the next one.
         """
+        assignment, student = self.assignment_and_student(resources)
         submission = intake.read(assignment, student)
         verdict = verdict_for(assignment, submission)
         if verdict.failure:
@@ -74,17 +60,19 @@ class ApplyVerdict(Preprocessor):
             "device": verdict.device,
             "suite": verdict.suite,
         }
+        return nb, resources
 
 
-class SaveScores(Preprocessor):
+class SaveScores(CourseContext, NbGraderPreprocessor):
     """Writes scores and comments as nbgrader's SaveAutoGrades does, but in one transaction, where that needs one a cell.
 
     A comment says what the verdict was, until a person writes another. It can reach students by other ways than our
     feedback page, so it says what policy allows and no more.
     """
 
-    def work(self, nb: NotebookNode, resources: Resources, assignment: Assignment, student: str) -> None:
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
         """Write to the gradebook."""
+        assignment, student = self.assignment_and_student(resources)
         results: dict[str, books.Result] = {}
         comments: dict[str, str | None] = {}
         # An answer may stand in a cell that lost its name on the way through another editor. A person has to look.
@@ -105,6 +93,7 @@ class SaveScores(Preprocessor):
         time = datetime.fromisoformat(received) if received else None
         with Gradebook(resources["nbgrader"]["db_url"], assignment.course.id) as gradebook:
             books.save(gradebook, assignment, student, time, results, comments)
+        return nb, resources
 
 
 def _outputs(result: ExerciseResult) -> list[NotebookNode]:

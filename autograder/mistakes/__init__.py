@@ -12,6 +12,7 @@ One file for each assignment. A short mistake is written out, a mistake in a lon
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
@@ -58,7 +59,7 @@ def edited(reference: Callable[..., Any], changes: Mapping[str, str], *, says: s
     Raises:
         ValueError: what is to be replaced is not there exactly once, since the reference has changed.
     """
-    source = without_docstring(inspect.getsource(reference))
+    source = bare_source(reference)
     for old, new in changes.items():
         if source.count(old) != 1:
             raise ValueError(
@@ -66,6 +67,12 @@ def edited(reference: Callable[..., Any], changes: Mapping[str, str], *, says: s
             )
         source = source.replace(old, new)
     return Mistake(reference.__name__, says, source)
+
+
+@functools.cache
+def bare_source(reference: Callable[..., Any]) -> str:
+    """The source of a reference without its docstrings; read once, however many edits it has."""
+    return without_docstring(inspect.getsource(reference))
 
 
 def without_docstring(source: str) -> str:
