@@ -2,74 +2,39 @@
 
 import torch
 
-from tests.published import right, wrong
+from tests.published import altered, right
 
 
-@wrong(
-    "gradient_penalty",
-    "PyTorch-GAN#20, caogang/wgan-gp#25: the norm over channels only, of gradients with 4 dimensions",
+@right("gradient_penalty", "as the paper has it")
+def as_in_the_paper(critic, real, fake, rng=None):
+    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng)
+    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+
+
+norm_over_channels = altered(
+    as_in_the_paper,
+    "PyTorch-GAN#20, caogang/wgan-gp#25: the norm over channels only",
+    {"slope.flatten(1).norm": "slope.norm"},
 )
-def norm_over_channels(critic, real, fake, rng=None):
-    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng)
-    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
-    scores = critic(x)
-    (slope,) = torch.autograd.grad(scores, x, torch.ones_like(scores), create_graph=True)
-    return ((slope.norm(2, dim=1) - 1) ** 2).mean()
-
-
-@wrong("gradient_penalty", "hwalsuklee#33: an ε for every pixel")
-def epsilon_per_pixel(critic, real, fake, rng=None):
-    eps = torch.rand(real.shape, generator=rng)
-    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
-
-
-@wrong("gradient_penalty", "one ε for the batch")
-def epsilon_per_batch(critic, real, fake, rng=None):
-    eps = torch.rand(1, generator=rng).item()
-    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
-
-
-@wrong("gradient_penalty", "at real samples only")
-def at_real(critic, real, fake, rng=None):
-    x = real.detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
-
-
-@wrong("gradient_penalty", "no graph of the gradient: the critic never learns from it")
-def without_graph(critic, real, fake, rng=None):
-    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng)
-    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=False)
-    return ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
-
-
-@wrong("gradient_penalty", "the square is missing")
-def without_square(critic, real, fake, rng=None):
-    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng)
-    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return (slope.flatten(1).norm(2, dim=1) - 1).mean()
-
-
-@wrong("gradient_penalty", "the 1 is missing")
-def towards_zero(critic, real, fake, rng=None):
-    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng)
-    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return (slope.flatten(1).norm(2, dim=1) ** 2).mean()
-
-
-@wrong("gradient_penalty", "the sign")
-def negative(critic, real, fake, rng=None):
-    eps = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng)
-    x = (eps * real + (1 - eps) * fake).detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return -((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+epsilon_per_pixel = altered(
+    as_in_the_paper,
+    "hwalsuklee#33: an ε for every pixel",
+    {"torch.rand(len(real), *[1] * (real.ndim - 1), ": "torch.rand(real.shape, "},
+)
+epsilon_per_batch = altered(
+    as_in_the_paper, "one ε for the batch", {"torch.rand(len(real), *[1] * (real.ndim - 1), ": "torch.rand((), "}
+)
+at_real = altered(as_in_the_paper, "at real samples only", {"eps * real + (1 - eps) * fake": "real + 0 * eps"})
+without_graph = altered(
+    as_in_the_paper,
+    "no graph of the gradient: the critic never learns from it",
+    {"create_graph=True": "create_graph=False"},
+)
+without_square = altered(as_in_the_paper, "the square is missing", {" ** 2": ""})
+towards_zero = altered(as_in_the_paper, "the 1 is missing", {"dim=1) - 1)": "dim=1))"})
+negative = altered(as_in_the_paper, "the sign", {"return ": "return -"})
 
 
 @right("gradient_penalty", "a root that is finite at 0: sqrt(Σ + 1e-12)")

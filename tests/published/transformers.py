@@ -6,66 +6,40 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.published import right, wrong
+from tests.published import altered, right
 
 
-@wrong("scaled_dot_product_attention", "no scaling")
-def without_scale(query, key, value, mask=None):
-    scores = query @ key.transpose(-2, -1)
+@right("scaled_dot_product_attention", "the weights of masked keys taken away after the softmax, too")
+def by_hand(query, key, value, mask=None):
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
     if mask is not None:
         scores = scores.masked_fill(~mask, -1e30)
     weights = scores.softmax(-1)
     return (weights if mask is None else weights * mask) @ value
 
 
-@wrong("scaled_dot_product_attention", "divided by d, not by its root")
-def scaled_by_d(query, key, value, mask=None):
-    scores = query @ key.transpose(-2, -1) / query.shape[-1]
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -1e30)
-    weights = scores.softmax(-1)
-    return (weights if mask is None else weights * mask) @ value
-
-
-@wrong("scaled_dot_product_attention", "the softmax over the queries")
-def softmax_over_queries(query, key, value, mask=None):
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -1e30)
-    weights = scores.softmax(-2)
-    return (weights if mask is None else weights * mask) @ value
-
-
-@wrong("scaled_dot_product_attention", "the mask after the softmax: weights that do not add up to 1")
-def mask_afterwards(query, key, value, mask=None):
-    weights = (query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])).softmax(-1)
-    return (weights if mask is None else weights * mask) @ value
-
-
-@wrong("scaled_dot_product_attention", "scores that happen to be 0 are taken for masked ones")
-def zeros_are_masked(query, key, value, mask=None):
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    if mask is not None:
-        scores = scores * mask
-    scores = scores.masked_fill(scores == 0, -1e30)
-    weights = scores.softmax(-1)
-    return (weights if mask is None else weights * mask) @ value
-
-
-@wrong("scaled_dot_product_attention", "−10000 for −∞: masked keys win where scores are lower still")
-def minus_ten_thousand(query, key, value, mask=None):
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    if mask is not None:
-        scores = scores + (1 - mask.to(scores)) * -10000
-    return scores.softmax(-1) @ value
-
-
-@wrong("scaled_dot_product_attention", "True taken for “hide”")
-def mask_the_other_way_round(query, key, value, mask=None):
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(mask, -1e30)
-    return scores.softmax(-1) @ value
+without_scale = altered(by_hand, "no scaling", {" / math.sqrt(query.shape[-1])": ""})
+scaled_by_d = altered(by_hand, "divided by d, not by its root", {"math.sqrt(query.shape[-1])": "query.shape[-1]"})
+softmax_over_queries = altered(by_hand, "the softmax over the queries", {"softmax(-1)": "softmax(-2)"})
+mask_afterwards = altered(
+    by_hand, "the mask after the softmax only: weights that do not add up to 1", {".masked_fill(~mask, -1e+30)": ""}
+)
+zeros_are_masked = altered(
+    by_hand,
+    "scores that happen to be 0 are taken for masked ones",
+    {
+        "scores.masked_fill(~mask, -1e+30)": "scores * mask",
+        "weights = scores": "weights = scores.masked_fill(scores == 0, -1e30)",
+    },
+)
+minus_ten_thousand = altered(
+    by_hand,
+    "−10000 for −∞: masked keys win where scores are lower still",
+    {"scores.masked_fill(~mask, -1e+30)": "scores + (1 - mask.to(scores)) * -10000", "weights * mask": "weights"},
+)
+mask_the_other_way_round = altered(
+    by_hand, "True taken for “hide”", {"masked_fill(~mask": "masked_fill(mask", "weights * mask": "weights"}
+)
 
 
 @right("scaled_dot_product_attention", "torch's own")
@@ -89,29 +63,8 @@ def by_einsum(query, key, value, mask=None):
     return torch.einsum("...qk,...kv->...qv", weights, value)
 
 
-@wrong("SelfAttention", "√width for √(width / heads)")
-class ScaledByTheWidth(nn.Module):
-    def __init__(self, width, heads, *, causal=True, attend=None):
-        super().__init__()
-        if width % heads:
-            raise ValueError("width is no multiple of heads")
-        self.heads, self.causal, self.width, self.attend = heads, causal, width, attend
-        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
-        self.value, self.output = nn.Linear(width, width), nn.Linear(width, width)
-
-    def forward(self, x, mask=None):
-        b, n, w = x.shape
-        q, k, v = (f(x).view(b, n, self.heads, -1).transpose(1, 2) for f in (self.query, self.key, self.value))
-        scores = q @ k.transpose(-2, -1) / self.width**0.5
-        allowed = torch.ones(n, n, dtype=torch.bool)
-        allowed = allowed.tril() if self.causal else allowed
-        allowed = allowed if mask is None else allowed & mask[:, None, None, :]
-        weights = scores.masked_fill(~allowed, -1e30).softmax(-1) * allowed
-        return self.output((weights @ v).transpose(1, 2).reshape(b, n, w))
-
-
-@wrong("SelfAttention", "heads merged without a transpose")
-class MergedWithoutTranspose(nn.Module):
+@right("SelfAttention", "all heads at once, the weights written out")
+class AllHeadsAtOnce(nn.Module):
     def __init__(self, width, heads, *, causal=True, attend=None):
         super().__init__()
         if width % heads:
@@ -126,45 +79,21 @@ class MergedWithoutTranspose(nn.Module):
         allowed = torch.ones(n, n, dtype=torch.bool)
         allowed = allowed.tril() if self.causal else allowed
         allowed = allowed if mask is None else allowed & mask[:, None, None, :]
-        return self.output(self.attend(q, k, v, allowed).reshape(b, n, w))
-
-
-@wrong("SelfAttention", "padding masked on the side of the queries")
-class PaddingOfQueries(nn.Module):
-    def __init__(self, width, heads, *, causal=True, attend=None):
-        super().__init__()
-        if width % heads:
-            raise ValueError("width is no multiple of heads")
-        self.heads, self.causal, self.attend = heads, causal, attend
-        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
-        self.value, self.output = nn.Linear(width, width), nn.Linear(width, width)
-
-    def forward(self, x, mask=None):
-        b, n, w = x.shape
-        q, k, v = (f(x).view(b, n, self.heads, -1).transpose(1, 2) for f in (self.query, self.key, self.value))
-        allowed = torch.ones(n, n, dtype=torch.bool)
-        allowed = allowed.tril() if self.causal else allowed
-        allowed = allowed if mask is None else allowed & mask[:, None, :, None]
         return self.output(self.attend(q, k, v, allowed).transpose(1, 2).reshape(b, n, w))
 
 
-@wrong("SelfAttention", "the causal mask one off: a position sees the next one")
-class SeesTheNext(nn.Module):
-    def __init__(self, width, heads, *, causal=True, attend=None):
-        super().__init__()
-        if width % heads:
-            raise ValueError("width is no multiple of heads")
-        self.heads, self.causal, self.attend = heads, causal, attend
-        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
-        self.value, self.output = nn.Linear(width, width), nn.Linear(width, width)
-
-    def forward(self, x, mask=None):
-        b, n, w = x.shape
-        q, k, v = (f(x).view(b, n, self.heads, -1).transpose(1, 2) for f in (self.query, self.key, self.value))
-        allowed = torch.ones(n, n, dtype=torch.bool)
-        allowed = allowed.tril(1) if self.causal else allowed
-        allowed = allowed if mask is None else allowed & mask[:, None, None, :]
-        return self.output(self.attend(q, k, v, allowed).transpose(1, 2).reshape(b, n, w))
+ScaledByTheWidth = altered(
+    AllHeadsAtOnce, "√width for √(width / heads)", {"self.attend(q, k": "self.attend(q / self.heads ** 0.5, k"}
+)
+MergedWithoutTranspose = altered(
+    AllHeadsAtOnce, "heads merged without a transpose", {"allowed).transpose(1, 2).reshape": "allowed).reshape"}
+)
+PaddingOfQueries = altered(
+    AllHeadsAtOnce, "padding masked on the side of the queries", {"mask[:, None, None, :]": "mask[:, None, :, None]"}
+)
+SeesTheNext = altered(
+    AllHeadsAtOnce, "the causal mask one off: a position sees the next one", {"allowed.tril()": "allowed.tril(1)"}
+)
 
 
 @right("SelfAttention", "a loop over heads")
