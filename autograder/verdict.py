@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -119,6 +121,29 @@ def score(points: float, results: tuple[PropertyResult, ...]) -> float:
         return 0.0
     held = sum(result.weight for result in results if result.outcome == "passed")
     return round(points * held / total, 4)
+
+
+def joined(shares: Sequence[Verdict], names: Sequence[str]) -> Verdict:
+    """One verdict from those on the shares of a submission; where the grader failed on one, it failed.
+
+    Args:
+        shares: each with its own exercises.
+        names: all exercises, in order.
+    """
+    for share in shares:
+        if share.failure is not None:
+            return share
+    results = sorted((r for share in shares for r in share.exercises), key=lambda result: names.index(result.name))
+    seconds = Counter[str]()
+    for share in shares:
+        seconds.update(share.seconds)
+    return replace(
+        shares[0],
+        exercises=tuple(results),
+        earned=round(sum(result.earned for result in results), 4),
+        notes=tuple(dict.fromkeys(note for share in shares for note in share.notes)),
+        seconds=dict(seconds),
+    )
 
 
 def blank_verdict(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograder.submission import read_submission
-from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult, Verdict, blank_verdict, score
+from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult, Verdict, blank_verdict, joined, score
 
 OUTCOMES = ["passed", "failed", "error", "timeout", "not_run"]
 
@@ -101,3 +101,24 @@ def test_a_blank_verdict_has_every_exercise_and_no_points(mini_course, tmp_path)
     assert [(item.name, item.points, item.earned) for item in blank.exercises] == [("square", 2, 0), ("Shift", 3, 0)]
     assert (blank.points, blank.earned, blank.submission) == (5, 0, submission.digest)
     assert blank.notes == submission.notes
+
+
+def test_shares_are_joined_in_the_order_of_the_notebook():
+    first = ExerciseResult("square", 2.0, 1.5)
+    second = ExerciseResult("shift", 3.0, 0.25)
+    shares = [
+        verdict(
+            exercises=(second,), earned=0.25, notes=("A note.", "Cell 2 stopped."), seconds={"total": 1.0, "load": 2.0}
+        ),
+        verdict(exercises=(first,), earned=1.5, notes=("A note.", "Cell 3 stopped."), seconds={"total": 0.5}),
+    ]
+    whole = joined(shares, ["square", "shift"])
+    assert whole.exercises == (first, second)
+    assert whole.earned == 1.75
+    assert whole.notes == ("A note.", "Cell 2 stopped.", "Cell 3 stopped.")
+    assert whole.seconds == {"total": 1.5, "load": 2.0}
+
+
+def test_where_the_grader_failed_on_a_share_it_failed():
+    failed = verdict(failure="a fault", exercises=())
+    assert joined([verdict(), failed], ["square"]) is failed

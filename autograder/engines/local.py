@@ -1,4 +1,4 @@
-"""The local engine: all cores of this machine, one warm parent, one runner for each submission."""
+"""The local engine: all cores of this machine, one warm parent, one runner for each share of a submission."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,18 @@ from autograder.course import Assignment
 from autograder.engines.job import Job
 from autograder.errors import CourseError
 from autograder.submission import Submission
-from autograder.verdict import Verdict, blank_verdict
+from autograder.verdict import Verdict, blank_verdict, joined
 
 if TYPE_CHECKING:
     from autograder.sandbox import Tier
+
+
+@dataclass
+class Pending:
+    """A submission of which some shares are not graded yet."""
+
+    job: Job
+    shares: list[Verdict | None]
 
 
 class LocalEngine:
@@ -88,20 +97,33 @@ class LocalEngine:
             ) from None
 
     def verdicts(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Verdict]]:
-        """Verdicts in order of completion."""
-        waiting = iter(jobs)
-        running: dict[int, Job] = {}
+        """Verdicts in order of completion. The shares of a submission are graded one after the other, or at once."""
+        names = [exercise.name for exercise in self._assignment.exercises]
+        waiting = self._shares(jobs, names)
+        running: dict[int, tuple[Pending, int]] = {}
         number = 0
         while True:
-            while len(running) < self.workers and (job := next(waiting, None)) is not None:
+            while len(running) < self.workers and (following := next(waiting, None)) is not None:
+                pending, index, share = following
                 number += 1
-                running[number] = job
-                self._send({"id": number, **job.pack()})
+                running[number] = pending, index
+                self._send({"id": number, **share.pack()})
             if not running:
                 return
             answer = self._receive()
-            job = running.pop(answer["id"])
-            yield job, self._verdict(job.submission, answer)
+            pending, index = running.pop(answer["id"])
+            pending.shares[index] = self._verdict(pending.job.submission, answer)
+            graded = [share for share in pending.shares if share is not None]
+            if len(graded) == len(pending.shares):
+                yield pending.job, joined(graded, names)
+
+    @staticmethod
+    def _shares(jobs: Iterable[Job], names: list[str]) -> Iterator[tuple[Pending, int, Job]]:
+        for job in jobs:
+            shares = job.shares(names)
+            pending = Pending(job, [None] * len(shares))
+            for index, share in enumerate(shares):
+                yield pending, index, share
 
     def _verdict(self, submission: Submission, answer: dict[str, Any]) -> Verdict:
         if "verdict" in answer:

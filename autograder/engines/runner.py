@@ -1,4 +1,4 @@
-"""One submission, one verdict: what a runner does, whichever engine started it."""
+"""One share of a submission, and the verdict on it: what a runner does, whichever engine started it."""
 
 from __future__ import annotations
 
@@ -89,13 +89,8 @@ def with_results(blank: Verdict, results: tuple[ExerciseResult, ...]) -> Verdict
 
 def unread_results(suite: Suite, problem: str) -> tuple[ExerciseResult, ...]:
     """Results for a file of which nothing could be read."""
+    points = {exercise.name: exercise.points for exercise in suite.assignment.exercises}
     return tuple(
-        ExerciseResult(
-            exercise.name,
-            exercise.points,
-            0.0,
-            problem,
-            tuple(item.result("not_run", problem) for item in suite.properties[exercise.name]),
-        )
-        for exercise in suite.assignment.exercises
+        ExerciseResult(name, points[name], 0.0, problem, tuple(item.result("not_run", problem) for item in listed))
+        for name, listed in suite.properties.items()
     )

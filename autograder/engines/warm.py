@@ -1,4 +1,4 @@
-"""The warm parent: a process that has torch, pytest, Hypothesis and the suite imported and forks a runner for each submission.
+"""The warm parent: a process that has torch, pytest, Hypothesis and the suite imported and forks a runner for each job.
 
 It speaks with its engine over a pipe, in JSON documents:
 
@@ -8,7 +8,7 @@ It speaks with its engine over a pipe, in JSON documents:
     ← {"id", "verdict"} or {"id", "failure"}          in order of completion
 
 A runner is trusted, but works with what a hostile worker tells it. So each runs in a process of its own, bounded in time, and
-its end costs one submission.
+its end costs one job.
 """
 
 from __future__ import annotations

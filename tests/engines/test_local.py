@@ -130,6 +130,19 @@ def test_an_unreadable_file_earns_nothing_and_says_why(grader: Grader, shared_co
     assert all(result.error for result in verdict.exercises)
 
 
+def test_a_verdict_does_not_depend_on_the_number_of_workers(grader: Grader, hand_in) -> None:
+    counting = """
+        global calls
+        calls = globals().get("calls", 0) + 1
+        return x.multiply(x.clone()) + (calls > 12)"""
+    submission = hand_in((SQUARE, counting))
+    ((_, several),) = grader.engine.verdicts([Job(submission)])
+    with Grader(grader.assignment, workers=1) as alone:
+        ((_, one),) = alone.engine.verdicts([Job(submission)])
+    assert one == several
+    assert 0 < one.earned < one.points
+
+
 def test_many_submissions_come_back_each_with_its_own(grader: Grader, hand_in) -> None:
     wrong = hand_in((SQUARE, "return x"), name="mini.py")
     right = hand_in(more="\n\n# %%\nspare = 1\n")
