@@ -144,6 +144,57 @@ def draw_letters(
     return torch.stack(images), names
 
 
+SHAPE_COLOURS = {
+    "red": (0.84, 0.19, 0.2),
+    "green": (0.18, 0.62, 0.3),
+    "blue": (0.2, 0.36, 0.8),
+    "yellow": (0.95, 0.77, 0.16),
+    "purple": (0.56, 0.27, 0.68),
+    "black": (0.13, 0.14, 0.15),
+}
+SHAPES = ("circle", "square", "triangle", "cross", "ring")
+SHAPE_SIZES = {"small": (0.26, 0.36), "large": (0.56, 0.7)}
+"""From the middle of a shape to its edge, where half the width of the picture is 1: the range of each size."""
+
+
+def draw_shapes(count: int, *, size: int = 32, generator: torch.Generator | None = None) -> tuple[Tensor, list[str]]:
+    """Coloured shapes on white paper, anywhere in the picture, each with a caption such as "a small red circle".
+
+    Args:
+        count: how many.
+        size: height and width in pixels.
+        generator: source of colour, shape, size and place, all uniform and independent.
+
+    Returns:
+        Images (count, 3, size, size), float32 in [0, 1], and their captions.
+    """
+    names = [list(SHAPE_SIZES), list(SHAPE_COLOURS), list(SHAPES)]
+    drawn = [torch.randint(len(options), (count,), generator=generator) for options in names]
+    chance = torch.rand(count, 3, generator=generator)
+    low, high = torch.tensor(list(SHAPE_SIZES.values()))[drawn[0]].unbind(dim=1)
+    radius = (low + (high - low) * chance[:, 0])[:, None, None]
+    middle = (2 * chance[:, 1:] - 1) * (0.95 - radius[:, :, 0])
+    axis = (torch.arange(size) + 0.5) / size * 2 - 1
+    x, y = axis[None, None, :] - middle[:, 0, None, None], middle[:, 1, None, None] - axis[None, :, None]
+    far, thin = torch.hypot(x, y), 0.3 * radius
+    outside = torch.stack(  # how far a point is outside the shape, negative within
+        [
+            far - radius,
+            torch.maximum(x.abs(), y.abs()) - 0.86 * radius,
+            torch.maximum(0.866 * x.abs() + y / 2, -y) - radius / 2,
+            torch.minimum(
+                torch.maximum(x.abs() - thin, y.abs() - radius), torch.maximum(x.abs() - radius, y.abs() - thin)
+            ),
+            (far - 0.75 * radius).abs() - 0.25 * radius,
+        ]
+    )
+    distance = outside[drawn[2], torch.arange(count)]
+    ink = (0.5 - distance * size / 2).clamp(0, 1)[:, None]  # pixels on the edge are partly covered
+    colour = torch.tensor(list(SHAPE_COLOURS.values()))[drawn[1]][:, :, None, None]
+    words = zip(*([options[i] for i in chosen] for options, chosen in zip(names, drawn, strict=True)), strict=True)
+    return 1 - ink * (1 - colour), [f"a {' '.join(word)}" for word in words]
+
+
 TOY_ENGLISH = {
     "SENTENCE": "SEA | FOREST | KITCHEN | STAGE",
     "SEA": "WHEN the AGE MARINER SAILS WATER",

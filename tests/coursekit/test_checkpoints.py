@@ -13,16 +13,19 @@ from torch.nn import functional as F
 import coursekit
 from autograder.sandbox import Sandbox, WorkerLimits
 from coursekit.corpus import CAST, brightness, questions, write_chats, write_texts
-from coursekit.data import checkpoint, load_digits
+from coursekit.data import SHAPE_COLOURS, SHAPE_SIZES, SHAPES, checkpoint, load_digits
 
 MEGABYTE = 1e6
-LARGEST = {"tiny-gpt": 3 * MEGABYTE, "tiny-diffusion": 3 * MEGABYTE}
+LARGEST = dict.fromkeys(("tiny-gpt", "tiny-diffusion", "tiny-stable-diffusion"), 3 * MEGABYTE)
 NAMES = sorted(path.name for path in checkpoint("tiny-gpt").parent.iterdir())
 LOADING = {
     "tiny-gpt": "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
     "AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)",
     "tiny-diffusion": "from diffusers import DDPMPipeline, DiffusionPipeline\n"
     "DDPMPipeline.from_pretrained(folder, low_cpu_mem_usage=False)\n"
+    "DiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)",
+    "tiny-stable-diffusion": "from diffusers import DiffusionPipeline, StableDiffusionPipeline\n"
+    "StableDiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)\n"
     "DiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)",
 }
 
@@ -44,8 +47,20 @@ def diffusion():
     return pipeline
 
 
+@pytest.fixture(scope="module")
+def stable_diffusion():
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(checkpoint("tiny-stable-diffusion"), low_cpu_mem_usage=False)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 def test_no_other_name_is_known():
-    with pytest.raises(ValueError, match=r"^no model 'gpt2' comes with the course; there are tiny-diffusion, tiny-gpt"):
+    with pytest.raises(
+        ValueError,
+        match=r"^no model 'gpt2' comes with the course; there are tiny-diffusion, tiny-gpt, tiny-stable-diffusion",
+    ):
         checkpoint("gpt2")
     with pytest.raises(ValueError, match=r"no model '../checkpoints/tiny-gpt'"):
         checkpoint("../checkpoints/tiny-gpt")
@@ -222,3 +237,42 @@ class TestTinyDiffusion:
 def draw(pipeline, seed):
     generator = torch.Generator().manual_seed(seed)
     return pipeline(4, generator, num_inference_steps=20, output_type="pt").images
+
+
+class TestTinyStableDiffusion:
+    def test_it_paints_what_it_is_asked_for(self, stable_diffusion):
+        """Colour by the mean of the ink, size by its height, and a ring is empty in its middle."""
+        prompts = [f"a {size} {colour} {shape}" for size in SHAPE_SIZES for colour in SHAPE_COLOURS for shape in SHAPES]
+        images = stable_diffusion(
+            prompts, num_inference_steps=20, output_type="pt", generator=torch.Generator().manual_seed(0)
+        ).images
+        assert images.shape == (60, 3, 32, 32)
+        ink = images.amin(dim=1) < 0.6
+        right = []
+        for prompt, image, inked in zip(prompts, images, ink, strict=True):
+            _, size, colour, shape = prompt.split()
+            palette = torch.tensor(list(SHAPE_COLOURS.values()))
+            nearest = torch.cdist(image[:, inked].mean(dim=1)[None], palette).argmin().item()
+            middle = inked.nonzero().float().mean(dim=0).round().long()
+            right.append(
+                nearest == list(SHAPE_COLOURS).index(colour)
+                and (inked.any(dim=1).sum() > 13).item() == (size == "large")
+                and inked[*middle].item() == (shape != "ring")
+            )
+        assert sum(right) >= 50
+
+    def test_every_picture_has_its_own_seed(self, stable_diffusion):
+        def paint(*seeds):
+            generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+            prompts = ["a large green cross"] * len(seeds)
+            return stable_diffusion(prompts, num_inference_steps=5, generator=generators, output_type="pt").images
+
+        together, alone = paint(1, 2), paint(2)
+        assert torch.allclose(together[1:], alone, atol=1e-4)
+        assert (together[0] - together[1]).abs().max() > 0.1
+
+    def test_other_words_are_read_without_an_error(self, stable_diffusion):
+        images = stable_diffusion(
+            "a portrait of a mathematician, in oil", num_inference_steps=2, output_type="pt"
+        ).images
+        assert images.isfinite().all()

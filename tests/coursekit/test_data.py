@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from coursekit import data
-from coursekit.data import GridWorld, Language, Vocabulary, draw_letters, load_digits
+from coursekit.data import GridWorld, Language, Vocabulary, draw_letters, draw_shapes, load_digits
 
 
 @pytest.fixture(scope="module")
@@ -221,3 +221,36 @@ def test_steps_follow_the_probabilities_and_end_at_the_prize():
     assert (states.tolist(), rewards.tolist(), done.tolist()) == ([1] * 3, [0.0] * 3, [False] * 3)
     states, rewards, done = world.step(states, right)
     assert (states.tolist(), rewards.tolist(), done.tolist()) == ([1] * 3, [1.0] * 3, [True] * 3)
+
+
+def test_shapes_are_what_their_captions_say():
+    images, captions = draw_shapes(600, size=96, generator=torch.Generator().manual_seed(0))
+    assert images.shape == (600, 3, 96, 96)
+    assert (images.min() > 0, images.max()) == (True, 1)
+    assert len(set(captions)) == 60
+    filled = {
+        "circle": (0.7, 0.9),
+        "square": (0.85, 1),
+        "triangle": (0.4, 0.65),
+        "cross": (0.45, 0.72),
+        "ring": (0.5, 0.8),
+    }
+    for image, caption in zip(images, captions, strict=True):
+        _, size, colour, shape = caption.split()
+        ink = (1 - image).sum(dim=0) / (1 - torch.tensor(data.SHAPE_COLOURS[colour])).sum()
+        assert torch.allclose(image, 1 - ink * (1 - torch.tensor(data.SHAPE_COLOURS[colour]))[:, None, None], atol=1e-5)
+        rows, columns = (ink > 0.5).nonzero().T
+        height, width = rows.max() - rows.min() + 1, columns.max() - columns.min() + 1
+        assert (max(height, width) > 40) == (size == "large"), caption
+        low, high = filled[shape]
+        assert 0.95 * low < ink.sum() / (height * width) < 1.1 * high, caption
+        middle = ink[int(rows.float().mean().round()), int(columns.float().mean().round())]
+        assert (middle < 0.5) == (shape == "ring"), caption
+
+
+def test_shapes_come_in_any_resolution_and_by_seed():
+    small, captions = draw_shapes(3, size=16, generator=torch.Generator().manual_seed(0))
+    large, same = draw_shapes(3, size=64, generator=torch.Generator().manual_seed(0))
+    assert captions == same
+    assert torch.allclose(torch.nn.functional.avg_pool2d(large, 4), small, atol=0.35)
+    assert (torch.nn.functional.avg_pool2d(large, 4) - small).abs().mean() < 0.01
