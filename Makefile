@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench setup packages clean
+.PHONY: demo test lint bench fuzz hostile setup packages clean
 
 demo: setup
 	$(BIN)/course demo
@@ -20,6 +20,12 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+fuzz: setup
+	$(BIN)/python -m tests.fuzz
+
+hostile: setup
+	$(BIN)/python -m tests.hostile
 
 setup: packages .venv/ready
 

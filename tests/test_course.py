@@ -4,6 +4,7 @@ import pytest
 
 from autograder.course import Course
 from autograder.errors import CourseError
+from tests.mini_course import make_course
 
 MINIMAL = '[course]\nid = "mini"\ntitle = "Mini"\n'
 
@@ -90,7 +91,7 @@ def test_the_seed_is_secret_and_stays(mini_course):
     assert len(seed) == 32
 
 
-def test_courses_have_seeds_of_their_own(mini_course, make_course, tmp_path):
+def test_courses_have_seeds_of_their_own(mini_course, tmp_path):
     assert make_course(tmp_path / "other").seed != mini_course.seed
 
 

@@ -11,7 +11,7 @@ from autograder.course import Course
 from autograder.demo.class_list import CLASS
 from autograder.demo.road import build_course
 from autograder.errors import CourseError
-from tests.conftest import REPOSITORY
+from tests.mini_course import REPOSITORY
 
 FULL = 40.0
 # What each loses of the 40 points for exercises: nothing, everything, or only in the exercises that it got wrong.

@@ -5,7 +5,6 @@ import stat
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -17,12 +16,13 @@ from autograder.errors import CourseError
 from autograder.leaks import leaks
 from autograder.release import build_notebook, build_wheel, release, version
 from autograder.submission import ANSWER_PLACEHOLDER, read_submission
+from tests.mini_course import make_course
 
 SECRET = "return x.multiply(x.clone())"
 
 
 @pytest.fixture(scope="module")
-def released(make_course: Callable[[Path], Course], tmp_path_factory: pytest.TempPathFactory) -> Course:
+def released(tmp_path_factory: pytest.TempPathFactory) -> Course:
     """The small course, released once; tests look and touch nothing."""
     course = make_course(tmp_path_factory.mktemp("released") / "course")
     folder = course.assignment("mini").directory

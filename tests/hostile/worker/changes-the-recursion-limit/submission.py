@@ -1,0 +1,6 @@
+import sys
+
+
+def attack(context):
+    sys.setrecursionlimit(60)
+    return 1

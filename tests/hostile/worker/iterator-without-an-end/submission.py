@@ -1,0 +1,5 @@
+import itertools
+
+
+def attack(context):
+    return context["apply"](lambda: itertools.count())

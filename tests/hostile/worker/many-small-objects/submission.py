@@ -1,0 +1,4 @@
+def attack(context):
+    kept = []
+    while True:
+        kept.append([len(kept)])

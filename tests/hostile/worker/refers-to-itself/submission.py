@@ -1,0 +1,4 @@
+def attack(context):
+    loop = []
+    loop.append(loop)
+    return loop
