@@ -44,7 +44,7 @@ def environment_digest(assignment: Assignment, device: str) -> str:
         assignment.course.limits.model_dump_json(),
     ]
     files = [*sorted((HERE / "sandbox").glob("*.py"))]
-    files += [HERE / name for name in ("verdict.py", "diagnose.py", "engines/runner.py")]
+    files += [HERE / name for name in ("verdict.py", "diagnose.py", "engines/job.py", "engines/runner.py")]
     return digest(files, "\n".join(about).encode())
 
 

@@ -43,7 +43,7 @@ def collect(
     if not source.exists():
         raise CourseError(f"there is no archive or folder {source}")
     assignment.submitted_root.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=assignment.submitted_root, prefix=".collect-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="collect-") as scratch:
         top = source
         if not source.is_dir():
             top = Path(scratch) / "unpacked"

@@ -172,6 +172,8 @@ def _take(
     folder = assignment.submission_directory(student)
     incoming = assignment.submitted_root / ".incoming"
     incoming.mkdir(parents=True, exist_ok=True)
+    for abandoned in incoming.iterdir():  # by one that was killed: nobody else is here now
+        shutil.rmtree(abandoned)
     known = ledger.read(assignment, student)
     before = known.collected()
     with tempfile.TemporaryDirectory(dir=incoming) as scratch:

@@ -57,7 +57,7 @@ def test_folders_and_single_files_become_submissions(course, mini, inbox, tmp_pa
     for student in students(mini):
         assert any(f"# {student}" in cell.source for cell in read(mini, student).cells)
         assert original(mini, student)[1].received is None
-    assert not [path for path in mini.submitted_root.iterdir() if path.name.startswith(".collect")]
+    assert not list((mini.submitted_root / ".incoming").iterdir())
 
 
 def test_collecting_the_same_again_changes_nothing_and_a_newer_one_counts(course, inbox):
