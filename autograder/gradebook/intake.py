@@ -16,14 +16,12 @@ by hand keeps the time of the submission that it replaces; a first one has none,
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -88,7 +86,7 @@ def receive(assignment: Assignment, student: str, folder: Path, *, received: dat
     check_name(student)
     if not _is_folder(folder):
         raise CourseError(f"{folder} is no folder")
-    with _alone(assignment):
+    with ledger.alone(assignment, "intake"):
         time = received.astimezone(UTC) if received else None
         arrival = Arrival(received=time, origin=printable(origin, 200))
         outcome = _take(assignment, student, folder, arrival)
@@ -106,7 +104,7 @@ def intake(assignment: Assignment, student: str) -> Submission:
     folder = assignment.submission_directory(student)
     if not _is_folder(folder):
         raise CourseError(f"{student} has handed in nothing for {assignment.slug}; `course collect` brings submissions")
-    with _alone(assignment):
+    with ledger.alone(assignment, "intake"):
         known = ledger.read(assignment, student)
         _clear_away(assignment, student, known)
         if (by_hand := _put_there_by_hand(assignment, folder, known)) is not None:
@@ -248,13 +246,3 @@ def _is_file(path: Path) -> bool:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
-
-
-@contextmanager
-def _alone(assignment: Assignment) -> Iterator[None]:
-    """Nobody else takes in submissions meanwhile: `course grade` and the formgrader may both be at work."""
-    folder = ledger.ledgers(assignment)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

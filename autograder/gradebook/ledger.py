@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
@@ -80,3 +84,13 @@ def replace(path: Path, content: bytes) -> None:
 def stamp(time: datetime) -> str:
     """A time as nbgrader writes it."""
     return f"{time:%Y-%m-%d %H:%M:%S.%f} UTC"
+
+
+@contextmanager
+def alone(assignment: Assignment, work: Literal["intake", "grading"]) -> Iterator[None]:
+    """Wait until nobody else is at this work on the assignment: several commands and the formgrader may run at once."""
+    folder = ledgers(assignment)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{work}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -20,6 +20,7 @@ from autograder.gradebook import books
 from autograder.gradebook.autograding import forget
 from autograder.gradebook.context import current
 from autograder.gradebook.intake import intake
+from autograder.gradebook.ledger import alone
 from autograder.gradebook.quiet import quietly
 from autograder.gradebook.settings import load
 from autograder.report.page import Grade
@@ -85,15 +86,16 @@ def record(
     recorded: list[Recorded] = []
     with _gradebook(coursedir, assignment) as gradebook:
         for student in students:
-            failure = _autograde(assignment, coursedir, config, student)
-            if failure is None:
-                recorded.append(Recorded(student, _scores(gradebook, assignment, student)[student]))
-            else:
-                forget(gradebook, coursedir, assignment, student)
-                graded = coursedir.format_path(coursedir.autograded_directory, student, slug)
-                shutil.rmtree(graded, ignore_errors=True)
-                recorded.append(Recorded(student, None, failure))
-            gradebook.db.commit()  # what nbgrader writes for the next one is to be seen
+            with alone(assignment, "grading"):
+                failure = _autograde(assignment, coursedir, config, student)
+                if failure is None:
+                    recorded.append(Recorded(student, _scores(gradebook, assignment, student)[student]))
+                else:
+                    forget(gradebook, coursedir, assignment, student)
+                    graded = coursedir.format_path(coursedir.autograded_directory, student, slug)
+                    shutil.rmtree(graded, ignore_errors=True)
+                    recorded.append(Recorded(student, None, failure))
+                gradebook.db.commit()  # what nbgrader writes for the next one is to be seen
             progress(recorded[-1])
     return recorded
 
@@ -147,4 +149,5 @@ def _gradebook(coursedir: CourseDirectory, assignment: Assignment) -> Iterator[G
                 ) from None
             yield gradebook
     except SQLAlchemyError as error:
-        raise CourseError(f"the gradebook cannot be used: {error}") from None
+        reason = getattr(error, "orig", None) or error  # without the statement, and without an address to read about it
+        raise CourseError(f"the gradebook cannot be used: {reason}") from None

@@ -17,6 +17,7 @@ from autograder.course import Course
 from autograder.errors import CourseError
 from autograder.gradebook import books
 from autograder.gradebook.context import CourseContext
+from autograder.gradebook.ledger import alone
 from autograder.gradebook.quiet import quietly
 from autograder.gradebook.settings import load
 from autograder.report.page import compose, render
@@ -62,7 +63,7 @@ def feedback(course: Course, slug: str, students: Iterable[str] | None = None) -
     pages: dict[str, Path | CourseError] = {}
     for student in students:
         coursedir.student_id = glob.escape(student)
-        with quietly() as overheard:
+        with alone(assignment, "grading"), quietly() as overheard:
             try:
                 converter = GenerateFeedback(coursedir=coursedir, config=config)
                 converter.force = True

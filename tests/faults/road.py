@@ -19,6 +19,7 @@ import sqlalchemy
 
 from autograder.course import Assignment, Course
 from autograder.engines.job import Job
+from autograder.errors import CourseError
 from autograder.grade import Grader
 from autograder.gradebook import graders
 from autograder.gradebook.collect import collect
@@ -61,9 +62,11 @@ def travel(root: Path, archive: Path) -> None:
         grader._engine = ReadsPoints(assignment, grader._store.suite)  # type: ignore[assignment]
         with graders.using(assignment, grader):
             recorded = record(course, "mini", [one.student for one in collected])
-            assert all(one.failure is None for one in recorded), recorded
-            pages = feedback(course, "mini")
-            assert all(isinstance(page, Path) for page in pages.values()), pages
+            if failures := [one.failure for one in recorded if one.failure is not None]:
+                raise CourseError(failures[0])  # as the command does, when it has gone through the class
+            for page in feedback(course, "mini").values():
+                if isinstance(page, CourseError):
+                    raise page
 
 
 def outcome(root: Path) -> dict[str, Any]:

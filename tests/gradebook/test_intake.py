@@ -40,7 +40,7 @@ def test_the_original_stays_untouched_beside_the_rebuilt_notebook(mini, desk):
 def test_taking_in_twice_changes_nothing(mini, desk):
     desk.hand_in("ada")
     intake(mini, "ada")
-    before = {path: path.stat().st_mtime_ns for path in mini.submitted_root.rglob("*") if path.name != ".lock"}
+    before = {path: path.stat().st_mtime_ns for path in mini.submitted_root.rglob("*") if path.suffix != ".lock"}
     intake(mini, "ada")
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
