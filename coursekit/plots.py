@@ -10,6 +10,7 @@ import base64
 import functools
 import io
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -118,7 +119,8 @@ def strips(
     """Rows of images, each with its name on the left.
 
     Args:
-        rows: for each name a tensor (columns, height · width), dark where the value is high, in [0, 1].
+        rows: for each name a tensor in [0, 1]: (columns, height · width), dark where the value is high, or, in colour,
+            (columns, 3 · height · width) with all of red before green, and green before blue.
         size: height and width of an image in pixels.
         captions: a word below each column.
         title: what all of it is.
@@ -300,6 +302,7 @@ def contours(
     ylabel: str,
     levels: Sequence[float],
     unit: str = "",
+    paths: Mapping[str, Tensor] | None = None,
     title: str = "",
     alt: str | None = None,
 ) -> Picture:
@@ -313,6 +316,7 @@ def contours(
         ylabel: what runs along the y axis.
         levels: heights to draw lines at.
         unit: what is written after each height.
+        paths: ways over the plane (steps, 2), by name, each with a dot at its end.
         title: what all of it is.
         alt: what to say where it cannot be seen.
     """
@@ -323,8 +327,16 @@ def contours(
     lines = axes.contour(*grid, levels=list(levels), colors=INK, linewidths=0.9)
     axes.grid(False)
     axes.clabel(lines, fmt=lambda height: f"{height:g} {unit}".strip(), fontsize=9)
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    return Picture(figure, alt or f"{title or 'Height'} over {xlabel} and {ylabel}, as contour lines.")
+    limits = {"xlim": (x.min().item(), x.max().item()), "ylim": (y.min().item(), y.max().item())}
+    for (name, path), colour in zip((paths or {}).items(), itertools.cycle(LINES[1:])):
+        across, up = path.detach().cpu().T.numpy()
+        axes.plot(across, up, color=colour, marker="o", markersize=2.5, linewidth=1.3, label=name)
+        axes.plot(across[-1:], up[-1:], "o", color=colour, markersize=7)
+    if paths:
+        axes.legend(frameon=True, facecolor="white", edgecolor="none", labelcolor="linecolor", loc="lower right")
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, **limits)
+    ways = f", with the ways {', '.join(paths)}" if paths else ""
+    return Picture(figure, alt or f"{title or 'Height'} over {xlabel} and {ylabel}, as contour lines{ways}.")
 
 
 @in_style
@@ -356,7 +368,8 @@ def matrices(
     height, width = tables[0].shape
     side = min((9.6 - room[0]) / len(tables) - 0.15, 4.2)
     tall = side * min(max(height / width, 0.35), 1.3)
-    letters = max(5.0, min(10.0, 60 * min(tall / height, side / width)))
+    spaces = [tall / height] * (rows is not None) + [side / width] * (columns is not None)
+    letters = max(5.0, min(10.0, 60 * min(spaces, default=1)))
     xlabels = [xlabel] * len(panels) if isinstance(xlabel, str) else list(xlabel)
     figure = _figure(room[0] + len(tables) * (side + 0.15), tall + room[1] + 0.2)
     for index, (axes, title, table) in enumerate(zip(_panels(figure, len(panels)), panels, tables, strict=True)):
@@ -427,6 +440,123 @@ def fields(
         else:
             axes.set_yticklabels([])
     return Picture(figure, alt or f"Points of the plane and arrows over them; panels: {', '.join(panels)}.")
+
+
+@in_style
+def regions(
+    panels: Mapping[str, Callable[[Tensor], Tensor]],
+    points: Tensor,
+    labels: Tensor,
+    *,
+    extent: float,
+    densities: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    cells: int = 150,
+    axis_names: tuple[str, str] = ("$x_1$", "$x_2$"),
+    alt: str | None = None,
+) -> Picture:
+    """What classifiers say of every place of the plane, and the points that they were to learn from.
+
+    Args:
+        panels: for each panel's title a function from places (n, 2) to the probabilities of the classes (n, classes);
+            the less sure it is of a place, the paler is the colour there.
+        points: examples (m, 2).
+        labels: the class of each (m,).
+        extent: every panel goes from −extent to extent on both axes.
+        densities: for some panels' titles a function from places (n, 2) to the density of each class there (n, classes),
+            drawn as lines of equal height: of a Gaussian, one, two and three standard deviations from its middle.
+        cells: places on each side at which the functions are asked.
+        axis_names: what the two coordinates are.
+        alt: what to say where it cannot be seen.
+    """
+    from matplotlib.colors import to_rgb
+
+    side = min(4.0, 9.6 / len(panels))
+    figure = _figure(side * len(panels), side + 0.5)
+    middle = (torch.arange(cells) + 0.5) / cells * 2 * extent - extent
+    places = torch.cartesian_prod(middle, middle).flip(1)  # row by row, from the bottom
+    for index, (axes, (title, classify)) in enumerate(zip(_panels(figure, len(panels)), panels.items(), strict=True)):
+        chances = classify(places).detach().cpu()
+        palette = torch.tensor([to_rgb(colour) for colour in KINDS[: chances.shape[1]]])
+        sure, winner = chances.max(dim=1)
+        depth = 0.6 * ((sure - 1 / chances.shape[1]) / (1 - 1 / chances.shape[1])).unsqueeze(1)
+        colours = (1 - depth * (1 - palette[winner])).reshape(cells, cells, 3)
+        axes.imshow(colours.numpy(), origin="lower", extent=(-extent, extent, -extent, extent))
+        for kind, colour in enumerate(KINDS[: chances.shape[1]]):
+            x, y = points[labels == kind].detach().cpu().T.numpy()
+            axes.scatter(x, y, s=12, color=colour, edgecolors="white", linewidths=0.4)
+        if densities and title in densities:
+            heights = densities[title](places).detach().cpu().reshape(cells, cells, -1)
+            for height, colour in zip(heights.unbind(dim=2), KINDS, strict=False):
+                levels = [height.max().item() * math.exp(-(r**2) / 2) for r in (3, 2, 1)]
+                axes.contour(middle.numpy(), middle.numpy(), height.numpy(), levels, colors=colour, linewidths=1.3)
+        axes.set(title=title, xlabel=axis_names[0], xlim=(-extent, extent), ylim=(-extent, extent))
+        axes.grid(False)
+        axes.locator_params(nbins=5)
+        if index == 0:
+            axes.set_ylabel(axis_names[1])
+        else:
+            axes.set_yticklabels([])
+    return Picture(figure, alt or f"The plane, coloured by what classifiers say of each place: {', '.join(panels)}.")
+
+
+@in_style
+def perceptron(
+    image: Tensor,
+    hidden: Tensor,
+    chances: Tensor,
+    size: tuple[int, int],
+    *,
+    title: str = "",
+    alt: str | None = None,
+) -> Picture:
+    """A classifier with one hidden layer at work: an image, how active each unit is, how probable it thinks each class.
+
+    Args:
+        image: what goes in (height · width,), in [0, 1].
+        hidden: the activations of the hidden units (units,), not negative; a dozen can be drawn well.
+        chances: the probabilities of the classes (classes,).
+        size: height and width of an image in pixels.
+        title: what all of it is.
+        alt: what to say where it cannot be seen.
+    """
+    from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
+
+    figure = _figure(7.4, 4.3)
+    axes = _axes(figure)
+    hidden, chances = hidden.detach().cpu(), chances.detach().cpu()
+    _image(axes, image, size, (0, 1.0), 3.0)
+    axes.add_patch(Rectangle((0.12, 1.12), 2.76, 2.76, fill=False, edgecolor="#c4c9ce", linewidth=1))
+    units = (torch.linspace(4.8, 0.2, len(hidden)) if len(hidden) > 1 else torch.tensor([2.5])).tolist()
+    classes = torch.linspace(4.75, 0.25, len(chances)).tolist()
+    shades = (hidden / hidden.max().clamp(min=1e-9)).tolist()
+    for height, shade in zip(units, shades, strict=True):
+        for y in torch.linspace(1.2, 3.8, 7).tolist():
+            axes.plot([2.95, 5.3], [y, height], color=LINES[0], linewidth=0.5, alpha=0.16, zorder=1)
+        for y, chance in zip(classes, chances.tolist(), strict=True):
+            strength = 0.08 + 0.8 * shade * chance
+            axes.plot([5.3, 8.3], [height, y], color=LINES[0], linewidth=0.7, alpha=strength, zorder=1)
+        axes.add_patch(Circle((5.3, height), 0.17, facecolor="white", edgecolor=LINES[0], linewidth=1.2, zorder=2))
+        axes.add_patch(Circle((5.3, height), 0.17, facecolor=LINES[0], alpha=shade, linewidth=0, zorder=3))
+    winner = int(chances.argmax())
+    for kind, (y, chance) in enumerate(zip(classes, chances.tolist(), strict=True)):
+        colour = LINES[1] if kind == winner else FAINT
+        axes.text(8.5, y, str(kind), ha="center", va="center", color=colour, weight="bold")
+        axes.add_patch(Rectangle((8.75, y - 0.15), 3.0 * chance, 0.3, facecolor=colour, linewidth=0))
+        axes.text(8.85 + 3.0 * chance, y, f"{chance:.0%}", va="center", color=colour, fontsize=9)
+    for start, end, height, colour, name in (
+        (3.2, 8.1, 5.55, LINES[0], "forward: what is it?"),
+        (8.1, 3.2, -0.55, LINES[1], "backward: who is to blame?"),
+    ):
+        axes.add_patch(
+            FancyArrowPatch((start, height), (end, height), arrowstyle="-|>", mutation_scale=12, color=colour)
+        )
+        axes.text(5.65, height + 0.12, name, ha="center", va="bottom", color=colour)
+    for x, words in ((1.5, "pixels $x$"), (10.0, "probabilities")):
+        axes.text(x, -0.55, words, ha="center", va="center")
+    axes.set(title=title, xlim=(-0.1, 12.7), ylim=(-0.9, 6.2), aspect="equal")
+    axes.axis("off")
+    said = f"An image goes through {len(hidden)} hidden units; of {len(chances)} classes number {winner} is thought likeliest."
+    return Picture(figure, alt or said)
 
 
 @in_style
@@ -630,6 +760,72 @@ def grid_world(
     return Picture(figure, alt or f"A grid world of {height} by {width} squares; panels: {', '.join(panels)}.")
 
 
+@in_style
+def one_at_a_time(
+    text: tuple[str, Mapping[str, float]],
+    image: tuple[Tensor, tuple[int, int], int, Tensor],
+    sound: tuple[Tensor, Tensor],
+) -> Picture:
+    """Three unfinished works, above what is known of them, below how probable each next value is.
+
+    Args:
+        text: the text so far, and by name the letters that may come next, with their probabilities.
+        image: an image (height · width,), its height and width in pixels, how many of its pixels are known in raster
+            order, and the probability of each level of the next one (levels,), from white to black.
+        sound: the amplitudes so far (length,), and the probability of each level of the next one (levels,), at equal
+            distances from −1 to 1.
+    """
+    from matplotlib.patches import Rectangle
+
+    figure = _figure(9.6, 4.4)
+    rows = figure.subplots(2, 3, gridspec_kw={"height_ratios": (1.5, 1)})
+    so_far, letters = text
+    pixels, (height, width), known, chances = image
+    waves, loudness = sound
+    bars: list[tuple[Sequence[str], Sequence[float], str]] = [
+        (list(letters), list(letters.values()), "next letter"),
+        (["white", *[""] * (len(chances) - 2), "black"], chances.tolist(), "next pixel"),
+        (["−1", *[""] * (len(loudness) - 2), "1"], loudness.tolist(), "next amplitude"),
+    ]
+    for axes, title in zip(rows[0], ("A text", "An image", "A sound"), strict=True):
+        axes.set(title=title, xticks=[], yticks=[])
+        axes.grid(False)
+        for side in axes.spines.values():
+            side.set_visible(False)
+    letter: dict[str, Any] = {"family": "DejaVu Sans Mono", "fontsize": 13, "ha": "left", "va": "center"}
+    rows[0][0].set(xlim=(0, 1), ylim=(0, 1))
+    lines = so_far.split("\n")
+    for place, line in enumerate(lines):
+        rows[0][0].text(0.02, 0.75 - 0.14 * place, line, **letter)
+    # In a monospaced face blanks bring the question mark behind what stands in the last line.
+    mark = " " * len(lines[-1]) + "?"
+    rows[0][0].text(0.02, 0.75 - 0.14 * (len(lines) - 1), mark, color=LINES[1], weight="bold", **letter)
+
+    ink = pixels.detach().cpu().clone()
+    ink[known:] = 0
+    _image(rows[0][1], ink, (height, width), (0, 0), border=0)
+    rows[0][1].set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect=height / width)
+    for place in range(known, height * width):
+        corner = (place % width / width, 1 - (place // width + 1) / height)
+        rows[0][1].add_patch(Rectangle(corner, 1 / width, 1 / height, facecolor="#dfe3e6", linewidth=0))
+    corner = (known % width / width, 1 - (known // width + 1) / height)
+    rows[0][1].add_patch(Rectangle(corner, 1 / width, 1 / height, facecolor="white", edgecolor=LINES[1], linewidth=2))
+
+    rows[0][2].plot(waves.detach().cpu().numpy(), color=INK, linewidth=1)
+    rows[0][2].axvspan(len(waves), 1.3 * len(waves), color="#dfe3e6", linewidth=0)
+    rows[0][2].axvline(len(waves), color=LINES[1], linewidth=2)
+    rows[0][2].set(xlim=(0, 1.3 * len(waves)), ylim=(-1, 1))
+    for axes, (names, values, label) in zip(rows[1], bars, strict=True):
+        axes.bar(range(len(values)), values, color=LINES[1], alpha=0.75, width=0.8)
+        axes.set_xticks(range(len(values)), names)
+        axes.set(xlabel=label, ylim=(0, 1), yticks=[0, 1])
+        axes.tick_params(length=0)
+        axes.grid(False)
+    rows[1][0].set_ylabel("probability")
+    alt = "A text, an image and a sound, each unfinished; below each the probabilities of what comes next."
+    return Picture(figure, alt)
+
+
 def explore(decode: Callable[[Tensor], Tensor], size: tuple[int, int], *, extent: float = 3.0) -> Any:
     """Two sliders over a two-dimensional latent space, and the image that a decoder paints where they stand.
 
@@ -676,7 +872,8 @@ def _image(
     x, y = corner
     inset = border * side
     place = (x + inset, x + side - inset, y + inset, y + side - inset)
-    pixels = image.detach().cpu().reshape(size).numpy()
+    colours = image.detach().cpu().reshape(-1, *size)
+    pixels = (colours[0] if len(colours) == 1 else colours.permute(1, 2, 0).clamp(0, 1)).numpy()
     axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=1, extent=place, interpolation="nearest", aspect="auto")
 
 

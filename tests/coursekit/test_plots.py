@@ -23,6 +23,11 @@ def images(count):
     return torch.rand(count, 12, generator=torch.Generator().manual_seed(0))
 
 
+def halves(places):
+    """A classifier that is sure of one class where x₁ is negative, of the other elsewhere."""
+    return torch.nn.functional.one_hot((places[:, 0] > 0).long(), 2).float()
+
+
 def pixels(picture):
     return Image.open(io.BytesIO(picture.png(scale=1))).convert("L")
 
@@ -44,6 +49,8 @@ PICTURES = {
     "fields": lambda: plots.fields(
         {"score": (torch.randn(20, 2), torch.randn(9, 2), torch.randn(9, 2))}, extent=3, paths=[torch.randn(5, 2)]
     ),
+    "regions": lambda: plots.regions({"halves": halves}, torch.randn(9, 2), torch.arange(9) % 2, extent=2, cells=8),
+    "perceptron": lambda: plots.perceptron(images(1)[0], torch.rand(5), torch.tensor([0.2, 0.7, 0.1]), SIZE),
     "autoencoder": lambda: plots.autoencoder(*images(2), SIZE),
     "adversaries": lambda: plots.adversaries(*images(2), SIZE),
     "clouds": lambda: plots.clouds(
@@ -228,3 +235,64 @@ def test_matrices_share_a_scale_and_the_names_of_their_rows():
 def test_matrices_with_negative_values_are_white_at_zero():
     image = plots.matrices({"": torch.tensor([[-2.0, 1.0]])}).figure.axes[0].images[0]
     assert image.get_clim() == (-2, 2)
+
+
+def test_regions_are_coloured_by_the_likelier_class():
+    picture = plots.regions({"": halves}, torch.zeros(2, 2), torch.tensor([0, 1]), extent=2, cells=4)
+    colours = torch.tensor(picture.figure.axes[0].images[0].get_array())
+    assert colours.shape == (4, 4, 3)
+    left, right = colours[:, :2].reshape(-1, 3).unique(dim=0), colours[:, 2:].reshape(-1, 3).unique(dim=0)
+    assert len(left) == len(right) == 1
+    assert left[0, 2] > left[0, 0]  # the first kind is blue, the second red
+    assert right[0, 0] > right[0, 2]
+
+
+def test_an_unsure_classifier_leaves_the_plane_white():
+    picture = plots.regions(
+        {"": lambda places: torch.full((len(places), 2), 0.5)},
+        torch.zeros(2, 2),
+        torch.tensor([0, 1]),
+        extent=1,
+        cells=4,
+    )
+    assert (torch.tensor(picture.figure.axes[0].images[0].get_array()) == 1).all()
+
+
+def test_a_perceptron_says_how_probable_each_class_is():
+    picture = plots.perceptron(images(1)[0], torch.ones(4), torch.tensor([0.2, 0.7, 0.1]), SIZE)
+    assert {"0", "1", "2", "20%", "70%", "10%"} <= words(picture)
+    assert "number 1 is thought likeliest" in picture.alt
+
+
+def test_ways_over_contours_are_named_and_do_not_widen_the_plane():
+    side = torch.linspace(-1, 1, 5)
+    ways = {"far": torch.tensor([[0.0, 0.0], [9.0, 9.0]])}
+    picture = plots.contours(torch.eye(5), side, side, xlabel="x", ylabel="y", levels=[0.5, 0.8], paths=ways)
+    assert picture.figure.axes[0].get_xlim() == (-1, 1)
+    assert "far" in words(picture)
+
+
+def test_images_of_three_channels_are_in_colour():
+    """Pixels come as in a tensor (3, height, width), laid flat: all of red first."""
+    red = torch.tensor([1.0, 0.0, 0.0]).repeat_interleave(12)
+    (image,) = plots.strips({"": red.unsqueeze(0)}, SIZE).figure.axes[0].images
+    assert image.get_array().shape == (*SIZE, 3)
+    assert (image.get_array() == [1, 0, 0]).all()
+
+
+def test_regions_draw_the_densities_of_the_panels_that_have_them():
+    def bell(places):
+        return torch.exp(-places.square().sum(dim=1, keepdim=True) / 2)
+
+    picture = plots.regions(
+        {"with": halves, "without": halves},
+        torch.zeros(2, 2),
+        torch.tensor([0, 1]),
+        extent=4,
+        cells=81,
+        densities={"with": bell},
+    )
+    (lines,), none = ([c for c in axes.collections if hasattr(c, "levels")] for axes in picture.figure.axes)
+    assert none == []
+    radii = sorted(path.vertices.max() for path in lines.get_paths())
+    assert radii == pytest.approx([1, 2, 3], abs=0.1)
