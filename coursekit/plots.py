@@ -241,12 +241,13 @@ def curves(
     ylabels = [ylabel] * len(panels) if isinstance(ylabel, str) else list(ylabel)
     for index, (axes, (title, lines)) in enumerate(zip(_panels(figure, len(panels)), panels.items(), strict=True)):
         colours = itertools.cycle(LINES)
-        ends = []
+        ends, counted = [], True
         for name, line in lines.items():
             colour = next(colours) if name or len(lines) == 1 else FAINT
             xs, ys = line if isinstance(line, tuple) else (x, line)
             ys = torch.as_tensor(ys).detach().cpu()
             xs = torch.arange(1, len(ys) + 1) if xs is None else torch.as_tensor(xs).detach().cpu()
+            counted &= not xs.is_floating_point()
             axes.plot(xs.numpy(), ys.numpy(), color=colour, marker="o" if len(ys) == 1 else None, label=name)
             if len(ys) == 1:
                 point = (xs.item(), ys.item())
@@ -263,6 +264,8 @@ def curves(
                 ends.append((level, name, FAINT))
         _label_ends(axes, ends)
         axes.set(title=title, xlabel=xlabels[index], ylabel=ylabels[index])
+        if counted and axes.get_xlim()[1] - axes.get_xlim()[0] < 10:
+            axes.locator_params(axis="x", integer=True)
     names = ", ".join(dict.fromkeys(name for lines in panels.values() for name in lines if name))
     said = "; ".join(dict.fromkeys(f"{y} against {x}" for x, y in zip(xlabels, ylabels, strict=True)))
     return Picture(figure, alt or f"Lines: {said}{', for ' * bool(names)}{names}.")

@@ -59,6 +59,7 @@ from coursekit import check, data, plots
 # %% tags=["hands-on"]
 BUDGET = 1.0  # how much training the cells do; with a GPU, try 10
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+torch.set_num_threads(1)  # networks as small as these gain nothing from a second
 
 language = data.Language()
 text = "".join(f"{s}." for s in language.sample(2500, generator=torch.Generator().manual_seed(0)))
@@ -161,8 +162,8 @@ plots.one_at_a_time(
 # $$\hat p(s \mid c) = \frac{n(c, s)}{\sum_{s'} n(c, s')} .$$
 #
 # **What was never seen** gets probability 0, and a model that calls something impossible which then happens is
-# infinitely wrong. The oldest remedy is to add a little to every count (Laplace, 1812, asking whether the sun will rise
-# tomorrow, added 1).
+# infinitely wrong. The oldest remedy is to add a little to every count. (Laplace, who asked how sure one may be that the
+# sun will rise tomorrow, added 1.)
 #
 # ### Exercise · `fit_markov_chain`
 #
@@ -301,8 +302,8 @@ for order in range(5):
 #
 # In the words of linear algebra: $\pi$ is a left eigenvector of $P$ with eigenvalue 1. Markov's two numbers suffice to
 # find how many letters are vowels: $\pi_v = 0.128\,\pi_v + 0.663\,(1 - \pi_v)$ gives $\pi_v = 0.432$, and so it was.
-# Take the web pages as states and links as steps, and $\pi$ is the order of Google's first search results (Page et al.
-# 1999).
+# Take web pages as states and links as steps, let the reader now and then jump to any page at all, and $\pi$ is what
+# Google's first search results were ordered by (Page et al. 1999).
 #
 # ### Exercise · `stationary_distribution`
 #
@@ -354,7 +355,6 @@ plots.curves(
     x=torch.arange(25),
     xlabel="days",
     ylabel=["probability of sun", "", ""],
-    legend=True,
 )
 
 # %% [markdown]
@@ -741,9 +741,9 @@ plots.curves(
 
 # %% [markdown]
 # A few seconds of training beat a table of ten million numbers. Let both write, and look at where in a sentence the
-# surprise sits. Dark is surprising. The chain is surprised again and again in the middle of what it should know; the
-# GRU where something is really decided: at the beginning of *today* or *at night*, *old* or *young* or *sleepy*, who it
-# is, and what is done. Once you know that it is the captain, *sails* comes cheap.
+# surprise sits. Dark is surprising. The chain is surprised again and again in the middle of what it should know. The GRU
+# is surprised where something is decided: at *old*, which could have been *young*; at the first letters of *captain*; at
+# *sails*, which could have been *rows*; and a little at *across*. Everything else it saw coming.
 
 # %% tags=["hands-on"]
 
@@ -1091,7 +1091,7 @@ def some_digits(count):
     return train[torch.randint(len(train), (count,))]
 
 
-painters = {"masked": train_painter("masked", some_digits, 400, rate=6e-3)}
+painters = {"masked": train_painter("masked", some_digits, 360, rate=6e-3)}
 
 # %% [markdown]
 # It draws. In each row a digit comes into being, from left to right: grey is what is yet to come. You can see at which
@@ -1112,12 +1112,12 @@ def film(model, count, frames, seed):
 
     shots.append(sample_pixels(watched, uniform))
     total = SIZE[0] * SIZE[1]
-    film = []
+    chosen = []
     for done in torch.linspace(total / frames, total, frames).long().tolist():
         shot = shots[done].cpu().flatten(1) / (LEVELS - 1)
         shot[:, done:] = GREY
-        film.append(shot)
-    return torch.stack(film, dim=1)
+        chosen.append(shot)
+    return torch.stack(chosen, dim=1)
 
 
 shots = film(painters["masked"], 5, 12, seed=5)
@@ -1288,7 +1288,7 @@ stacks |= {name: seen_by(GatedStack(depth), 2) for name, depth in named.items()}
 plots.matrices(stacks, rows=blank, columns=blank)
 
 # %% tags=["hands-on"]
-painters["gated"] = train_painter("gated", some_digits, 400, rate=6e-3)
+painters["gated"] = train_painter("gated", some_digits, 360, rate=6e-3)
 draws = torch.rand(14, *SIZE, generator=torch.Generator().manual_seed(6)).to(DEVICE)
 rows = {"data": test[:14].flatten(1) / (LEVELS - 1)}
 for name, model in painters.items():
@@ -1298,7 +1298,7 @@ plots.strips(rows, SIZE, title="Drawn by both painters from the same random numb
 # %% [markdown]
 # Now the account. *Uniform* knows nothing. *One histogram* knows how often each level of grey occurs, *one for each
 # pixel* knows the average image, but not that pixels have to do with one another. The painters know that. A file format
-# that was built on the last one would take about half the space of one that is built on histograms.
+# that was built on the last one would need little more than half the space of one that is built on a histogram.
 
 # %% tags=["hands-on"]
 D = SIZE[0] * SIZE[1]
@@ -1426,7 +1426,8 @@ class CausalAttention2d(nn.Module):
 # A task that needs a long memory: patterns of $5 \times 5$ coin tosses, each drawn **twice**, one below the other. What
 # is possible is known exactly: 1 bit a pixel in the first half, and 0 in the second, for whoever can look up five rows.
 # Two gated layers reach two rows. With attention the model discovers, from likelihood alone, that it can copy. Below: some
-# pairs, and how surprised either model is at each of their pixels.
+# pairs, and how surprised either model is at each of their pixels. (If a single place stays grey in the second half, the
+# training was too short for it to be found.)
 
 # %% tags=["hands-on"]
 
@@ -1436,9 +1437,10 @@ def patterns(count):
     return torch.randint(2, (count, 5, 5)).repeat(1, 2, 1)
 
 
+SMALL = {"size": (10, 5), "levels": 2, "width": 32, "depth": 2}
 copiers, unsure = {}, {}
 for kind in ("gated", "snail"):
-    copiers[kind] = train_painter(kind, patterns, 150, rate=4e-3, size=(10, 5), levels=2, width=32, depth=2)
+    copiers[kind] = train_painter(kind, patterns, 170, rate=3e-3, **SMALL)
     torch.manual_seed(1)
     pairs = patterns(200)
     with torch.no_grad():
@@ -1447,9 +1449,16 @@ for kind in ("gated", "snail"):
     halves = [-half.sum(dim=(1, 2)) for half in unsure[kind].split(5, dim=1)]
     first, second = (bits_per_dim(half, 25).mean() for half in halves)
     print(f"{kind:6}{first:6.2f} bits a pixel in the first half, {second:.2f} in the second")
-rows = {"patterns": pairs[:12].flatten(1).float()}
-rows |= {f"surprise, {kind}": nats[:12].flatten(1) / 1.4 for kind, nats in unsure.items()}
-plots.strips(rows, (10, 5))
+
+
+def square(images):
+    """Patterns with a margin, as pictures of 10 × 10 pixels."""
+    return F.pad(images.float(), (2, 3)).flatten(1)
+
+
+rows = {"patterns": square(pairs[:12])}
+rows |= {f"surprise, {kind}": square(nats[:12] / 1.4) for kind, nats in unsure.items()}
+plots.strips(rows, (10, 10))
 
 # %% [markdown]
 # Where does it look? For three pixels of the second half, in red, the weights of all pixels before them, from the layer's
@@ -1477,11 +1486,11 @@ plots.matrices(panels, rows=[""] * 10, columns=[""] * 5)
 known = (torch.arange(10) < 5)[:, None].expand(10, 5)
 given = torch.where(known, pairs[:12], 0)
 uniform = torch.rand(given.shape, generator=torch.Generator().manual_seed(0))
-completed = {"given": given.flatten(1) + GREY * ~known.flatten()}
+completed = {"given": square(given + GREY * ~known)}
 for kind, model in copiers.items():
     drawn = sample_pixels(model.cpu(), uniform, image=given, known=known)
-    completed[kind] = drawn.flatten(1).float()
-plots.strips(completed, (10, 5))
+    completed[kind] = square(drawn)
+plots.strips(completed, (10, 10))
 
 # %% [markdown] question="order" points=3
 # ### Question · In what order?
@@ -1838,7 +1847,7 @@ def train_wavenet(name, noise):
     """Train a WaveNet on pieces of music; what it reads is disturbed by noise."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    steps = round(200 * BUDGET)
+    steps = round(230 * BUDGET)
     model = WaveNet().to(DEVICE)
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -1858,7 +1867,7 @@ players = {"clean": train_wavenet("clean", 0.0), "noisy": train_wavenet("noisy",
 rest = mu_law_encode(music[180 * NOTE :], LOUD)[None].to(DEVICE)
 print(f"receptive field: {receptive_field([2] * len(DILATIONS), DILATIONS)} samples")
 often = fit_markov_chain(mu_law_encode(music, LOUD)[None], LOUD, order=0, smoothing=1.0)
-print(f"{'level frequencies':20}{-often.log()[rest].mean() / math.log(2):6.2f} bits a sample")
+print(f"{'level frequencies':20}{-often.log()[rest.cpu()].mean() / math.log(2):6.2f} bits a sample")
 for name, model in players.items():
     with torch.no_grad():
         price = next_token_loss(model(rest), rest)

@@ -687,7 +687,7 @@ class Slopes:
 
     def __call__(self, x: Tensor, labels: Tensor, weights: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """The next pair."""
-        self.calls.append((x, labels, weights, bias))
+        self.calls.append((x, labels, weights.clone(), bias.clone()))  # which an answer may change in place
         shapes = self.linear.weights.shape, self.linear.bias.shape
         for_weights, for_bias = (torch.randn(shape, generator=self.generator) for shape in shapes)
         self.given.append((for_weights, for_bias))

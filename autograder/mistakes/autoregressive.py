@@ -584,11 +584,6 @@ sample_that_asks_for_known_pixels = edited(
     },
     says="The model is asked for pixels that are known, too, which costs a call for each.",
 )
-sample_of_impossible_levels = edited(
-    reference.sample_pixels,
-    {"cumulative <= uniform": "cumulative < uniform"},
-    says="At the number 0 a level of probability 0 is drawn: the cumulative probability has to exceed the number.",
-)
 sample_with_numbers_of_its_own = edited(
     reference.sample_pixels,
     {"<= uniform[:, y, x, None]": "<= torch.rand_like(uniform[:, y, x, None])"},
@@ -603,11 +598,6 @@ sample_with_one_number_for_all_pixels = edited(
     reference.sample_pixels,
     {"uniform[:, y, x, None]": "uniform[:, 0, 0, None]"},
     says="All pixels of an image are drawn with the same random number: each has its own.",
-)
-sample_that_records_a_graph = edited(
-    reference.sample_pixels,
-    {"with torch.no_grad()": "with torch.enable_grad()"},
-    says="Gradients are recorded while the model is asked, so that memory grows with every pixel.",
 )
 
 
@@ -749,8 +739,11 @@ attention_of_nothing_is_nan = edited(
 )
 attention_of_nothing_is_cleaned_up = edited(
     reference.CausalAttention2d,
-    {"torch.finfo(scores.dtype).min).softmax(dim=2) * before": "-torch.inf).softmax(dim=2).nan_to_num()"},
-    says="The first pixel gets zeros, but all gradients are NaN: replacing a NaN afterwards does not mend its derivative.",
+    {
+        MASKED: "(scores + torch.zeros_like(scores).masked_fill(~before, -torch.inf))",
+        ".softmax(dim=2) * before": ".softmax(dim=2).nan_to_num()",
+    },
+    says="The first pixel gets zeros, but gradients are NaN: replacing a NaN afterwards does not mend its derivative.",
 )
 attention_of_nothing_is_the_mean = edited(
     reference.CausalAttention2d,

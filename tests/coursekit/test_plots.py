@@ -59,6 +59,11 @@ PICTURES = {
         extent=3,
     ),
     "matrices": lambda: plots.matrices({"head": torch.rand(3, 4)}, rows="abc", columns="wxyz", numbers=True),
+    "one_at_a_time": lambda: plots.one_at_a_time(
+        ("once upon\na t", {"a": 0.25, "i": 0.75}),
+        (images(1)[0], SIZE, 7, torch.full((4,), 0.25)),
+        (torch.linspace(-1, 1, 30), torch.full((8,), 0.125)),
+    ),
     "grid_world": lambda: plots.grid_world(WORLD, {"": (torch.arange(8.0), torch.zeros(8, dtype=torch.int64))}),
 }
 
@@ -296,3 +301,20 @@ def test_regions_draw_the_densities_of_the_panels_that_have_them():
     assert none == []
     radii = sorted(path.vertices.max() for path in lines.get_paths())
     assert radii == pytest.approx([1, 2, 3], abs=0.1)
+
+
+def test_unfinished_works_show_what_is_known_and_not_what_is_to_come():
+    chances = torch.tensor([0.25, 0.75])
+    image = torch.ones(12)  # all ink, of which the first five pixels are known
+    picture = plots.one_at_a_time(("so f", {"a": 1.0}), (image, SIZE, 5, chances), (torch.zeros(9), chances))
+    assert {"so f", "    ?", "white", "black", "next amplitude"} <= words(picture)
+    canvas = picture.figure.axes[1]
+    (shown,) = canvas.get_images()
+    assert shown.get_array().flatten().tolist() == [1.0] * 5 + [0.0] * 7
+    assert len(canvas.patches) == 7 + 1  # what is to come, and the frame of the next pixel
+
+
+def test_a_few_counted_steps_are_marked_by_whole_numbers():
+    picture = plots.curves({"": {"cost": [3.0, 2.0, 1.0]}}, xlabel="order", ylabel="nats")
+    picture.png()
+    assert all(float(place).is_integer() for place in picture.figure.axes[0].get_xticks())
