@@ -1228,12 +1228,14 @@ class TestSamplePixels:
     @given(painter=painters(), uniform=canvases(), seed=generators())
     @settings(max_examples=8)
     def test_completes_images(self, student: Any, painter: Painter, uniform: Tensor, seed: torch.Generator) -> None:
-        """Known pixels stay, and the others are drawn given those before; what stands in the others is never looked at."""
+        """Known pixels stay, and are not asked for; the others are drawn given those before, whatever stands there."""
         image, known = unfinished(uniform, seed, share=0.5)
         before = image.clone()
         received = student.sample_pixels(painter, uniform, image=image, known=known)
         assert_close(received, painter.draw(uniform, image, known), what="the images")
         assert_close(image, before, what="the argument `image` after the call")
+        if len(painter.shown) != int((~known).sum()):
+            fail(f"{int((~known).sum())} pixels are not known, but the model was called {len(painter.shown)} times.")
         if any((pixels.bool() & ~known & (pixels != received)).any() for pixels in painter.shown):
             fail("The model was shown what stands in `image` at a pixel that is not known.")
 
