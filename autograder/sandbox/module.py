@@ -170,6 +170,18 @@ def put(tensor: torch.Tensor, value: torch.Tensor) -> None:
         tensor.data = value
 
 
+def reflect(tensor: torch.Tensor, value: torch.Tensor) -> None:
+    """Give a mirror's parameter or buffer the value that it has at home.
+
+    Autograd is not told. Whether a graph is out of date because of the change is found out at home, where the values are that
+    it was recorded with: a layer that masks its own weights in `forward` is as differentiable here as there.
+    """
+    if tensor.dtype == value.dtype:
+        tensor.data.copy_(value)
+    else:
+        tensor.data = value
+
+
 class Snapshot:
     """What a module is now, to be put back later."""
 
@@ -249,7 +261,7 @@ class RemoteModule(nn.Module):
             if kind == TRANSIENT:
                 self._non_persistent_buffers_set.add(leaf)
         elif not same(self._known[name], value):
-            put(tensor, value)
+            reflect(tensor, value)
         if kind == PARAMETER and tensor.requires_grad != requires_grad:
             tensor.requires_grad_(requires_grad)
         self._known[name] = value.clone()
@@ -299,7 +311,7 @@ class RemoteModule(nn.Module):
         """The other end changed a parameter or buffer."""
         if new.shape != tensor.shape:
             raise ProtocolError("a change of shape")
-        put(tensor, new)
+        reflect(tensor, new)
         self._known[name] = new.clone()
 
     # ---- behaviour
