@@ -11,7 +11,9 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	rm -f .test-results.xml
+	$(BIN)/pytest --junit-xml=.test-results.xml
+	@test -s .test-results.xml || { echo "pytest ended before its end: something called exit"; exit 1; }
 
 lint: setup
 	$(BIN)/ruff format .
