@@ -33,6 +33,7 @@ SAME = 1e-4  # relative distance of figures that are the same but for rounding
 EXPLAINED = 0.02  # or this part of the distance to the reference, where rounding has grown on the way
 MOST_NAMED = 2
 ENOUGH = 2  # inputs on which the answer and the reference differ
+MORE = 30  # inputs for each property, if those that it has by itself are not enough
 
 Behaviours = Mapping[str, Transcript]  # by the mistake's name; the reference's under REFERENCE
 REFERENCE = ""
@@ -56,9 +57,12 @@ class Diagnosis:
         known = [item for item in self._mistakes if item.exercise == result.name]
         if not known or not worth_explaining(result):
             return ()
-        answer = transcripts(self._suite.only([result.name]), session)[result.name]
         try:
-            behaviours = self.behaviours(result.name, control)
+            for inputs in (None, MORE):  # some mistakes show on few inputs only
+                answer = transcripts(self._suite.only([result.name]), session, inputs)[result.name]
+                behaviours = self.behaviours(result.name, control, inputs)
+                if differing(answer, behaviours[REFERENCE]) >= ENOUGH:
+                    break
         except WorkerDied:  # on a machine that is too busy to find out how the mistakes behave
             return ()
         exercise = next(item for item in self._suite.assignment.exercises if item.name == result.name)
@@ -66,19 +70,19 @@ class Diagnosis:
         says = {item.name: item.says for item in known}
         return tuple(MistakeFound(name, says[name]) for name in named)
 
-    def behaviours(self, exercise: str, control: Control) -> Behaviours:
-        """The transcripts of the reference and of the mistakes in one exercise."""
-        path = self._folder / f"{exercise}.json"
+    def behaviours(self, exercise: str, control: Control, inputs: int | None = None) -> Behaviours:
+        """The transcripts of the reference and of the mistakes in one exercise; see `transcripts`."""
+        path = self._folder / f"{exercise}{f'-{inputs}' if inputs else ''}.json"
         try:
             return from_json(path.read_text("utf-8"))
         except (FileNotFoundError, ValueError):
             pass
         sources = {item.name: item.source for item in self._mistakes if item.exercise == exercise}
-        found = self._find_out(exercise, {REFERENCE: self._references[exercise], **sources}, control)
+        found = self._find_out(exercise, {REFERENCE: self._references[exercise], **sources}, control, inputs)
         write_whole(path, to_json(found))
         return found
 
-    def _find_out(self, exercise: str, sources: Mapping[str, str], control: Control) -> Behaviours:
+    def _find_out(self, exercise: str, sources: Mapping[str, str], control: Control, inputs: int | None) -> Behaviours:
         """One transcript after the other, from a worker in which each source replaces the one before."""
         suite = self._suite.only([exercise])
         session = Session(control, submission_of({exercise: sources[REFERENCE]}), self._suite.assignment)
@@ -87,7 +91,7 @@ class Diagnosis:
             for name, source in sources.items():
                 session.begin(self._suite.assignment.course.limits.seconds_per_exercise)
                 session.redefine(source)
-                found[name] = transcripts(suite, session)[exercise]
+                found[name] = transcripts(suite, session, inputs)[exercise]
         finally:
             session.close()
         return found
@@ -110,11 +114,9 @@ def is_free(exercise: Exercise) -> bool:
 
 def agreeing(answer: Transcript, behaviours: Behaviours) -> list[str]:
     """The mistakes that say what the answer says on every input, if the reference often says something else."""
-    reference = behaviours[REFERENCE]
-    inputs = [(name, place) for name, examples in answer.items() for place in range(len(examples))]
-    distances = {where: distance(answer, reference, where) for where in inputs}
-    if sum(value > SAME for value in distances.values()) < ENOUGH or not any(has_values(e) for e in all_of(answer)):
+    if differing(answer, behaviours[REFERENCE]) < ENOUGH or not any(has_values(e) for e in all_of(answer)):
         return []
+    distances = distances_between(answer, behaviours[REFERENCE])
 
     def agrees(mistake: Transcript) -> bool:
         counts = {name: len(examples) for name, examples in answer.items()}
@@ -125,6 +127,17 @@ def agreeing(answer: Transcript, behaviours: Behaviours) -> list[str]:
 
     named = [name for name, transcript in behaviours.items() if name != REFERENCE and agrees(transcript)]
     return named if len(named) <= MOST_NAMED else []
+
+
+def distances_between(one: Transcript, other: Transcript) -> dict[tuple[str, int], float]:
+    """How far apart two transcripts are on every input of the first."""
+    inputs = [(name, place) for name, examples in one.items() for place in range(len(examples))]
+    return {where: distance(one, other, where) for where in inputs}
+
+
+def differing(answer: Transcript, reference: Transcript) -> int:
+    """The number of inputs on which they say different things."""
+    return sum(value > SAME for value in distances_between(answer, reference).values())
 
 
 def alike(answer: Transcript, behaviours: Behaviours) -> list[str]:

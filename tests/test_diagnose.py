@@ -175,3 +175,20 @@ def test_behaviours_are_found_out_once(grader: Grader, shared_course: Course):
     path.write_text("broken")
     assert named(grader, "def square(x):\n    return x * x.abs()\n") == ["square_with_the_sign"]
     assert set(from_json(path.read_text())) == {REFERENCE, "square_with_the_sign"}
+
+
+def test_a_mistake_that_few_inputs_show_is_looked_at_on_more(mini_course: Course):
+    """The only property of the exercise has one input by itself, which is too little evidence."""
+    hidden = mini_course.root / "autograder" / "hidden" / "test_mini.py"
+    text = hidden.read_text("utf-8")
+    properties, rest = text.split('@exercise("Shift")')
+    first, _ = properties.split("    @given(x=tensors((3,)))\n    def test_ignores")
+    first = first.replace('@exercise("square")', '@exercise("square", contract=False)')
+    first = first.replace("from hypothesis import given", "from hypothesis import given, settings")
+    first = first.replace("    @required\n", "    @required\n    @settings(max_examples=1)\n")
+    hidden.write_text(f'{first}\n\n@exercise("Shift"){rest}', "utf-8")
+    mistakes = mini_course.root / "autograder" / "mistakes" / "mini.py"
+    more = '@mistake("square", says="One more.")\ndef square_and_one(x):\n    return x * x + 1.0\n'
+    mistakes.write_text(f"{mistakes.read_text('utf-8')}\n\n{more}", "utf-8")
+    with Grader(mini_course.assignment("mini")) as grader:
+        assert named(grader, "def square(x):\n    return 1 + x.square()\n") == ["square_and_one"]

@@ -26,7 +26,7 @@ from autograder.properties.student import Session
 from autograder.properties.suite import Suite
 from autograder.sandbox import StudentError, WorkerDied
 
-EXAMPLES = 6  # inputs for each property: enough to tell mistakes apart
+EXAMPLES = 6  # inputs for each property: mostly enough to tell mistakes apart
 MAX_ANSWERS = 200  # for one input: a training loop calls back thousands of times
 MAX_NUMBERS = 32  # of one tensor
 
@@ -99,8 +99,11 @@ def _sampled(tensor: torch.Tensor) -> list[float]:
 class Witness(Examination):
     """Puts a suite's questions for the sake of the answers, not for points: no failure stops it."""
 
-    def __init__(self, suite: Suite, session: Session, *, limits: Limits, examples: int, seed: bytes) -> None:
+    def __init__(
+        self, suite: Suite, session: Session, *, limits: Limits, examples: int, seed: bytes, inputs: int | None
+    ) -> None:
         super().__init__(suite, session, limits=limits, examples=examples, seed=seed)
+        self._inputs = inputs
         self.transcripts: dict[str, Transcript] = {name: {} for name in suite.properties}
         session.observe(self.listen)
         self._example: Example | None = None
@@ -116,7 +119,7 @@ class Witness(Examination):
         return Listener(self, self.transcripts[exercise].setdefault(name, []))
 
     def _examples(self, chosen: settings) -> int:
-        return min(super()._examples(chosen), EXAMPLES)
+        return self._inputs or min(super()._examples(chosen), EXAMPLES)
 
     def begin_example(self, examples: list[Example]) -> Example:
         """A new page."""
@@ -156,10 +159,18 @@ def complaint(error: Exception) -> str:
     return f"{type(error).__name__}: {re.sub(r'[-+−]?[0-9][0-9.e+−-]*', '#', str(error))[:400]}"
 
 
-def transcripts(suite: Suite, session: Session) -> dict[str, Transcript]:
-    """The transcript of a submission for every exercise of a suite."""
+def transcripts(suite: Suite, session: Session, inputs: int | None = None) -> dict[str, Transcript]:
+    """The transcript of a submission for every exercise of a suite.
+
+    Args:
+        suite: what is asked.
+        session: who answers.
+        inputs: so many for each property, whatever it says itself; None for `EXAMPLES`, or as many as it says.
+    """
     course = suite.assignment.course
-    witness = Witness(suite, session, limits=course.limits, examples=course.policy.examples, seed=course.seed)
+    witness = Witness(
+        suite, session, limits=course.limits, examples=course.policy.examples, seed=course.seed, inputs=inputs
+    )
     try:
         return witness.run().transcripts
     finally:
