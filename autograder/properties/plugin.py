@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ def without_outcomes(test: Callable[..., None], *args: Any, **kwargs: Any) -> No
     try:
         test(*args, **kwargs)
     except pytest.fail.Exception as error:
-        raise AssertionError(str(error)) from None
+        unraised = re.fullmatch(r"DID NOT RAISE (?:<class '(?:.*\.)?(\w+)'>|(\w+))", str(error))
+        raise AssertionError(f"No {unraised[1] or unraised[2]} was raised." if unraised else str(error)) from None
 
 
 class SuiteModule(pytest.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -40,6 +41,7 @@ pages = Environment(
 )
 pages.filters["number"] = number
 pages.filters["name"] = lambda name: escape(name).replace("_", Markup("_<wbr>"))  # where a narrow page may break it
+pages.filters["prose"] = lambda text: Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 pages.globals["outcomes"] = OUTCOMES
 
 

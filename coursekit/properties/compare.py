@@ -7,6 +7,7 @@ dtype before values, and are written so that NaN never passes.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -256,7 +257,7 @@ def _compare(actual: Tensor, expected: Tensor, tolerance: float, what: str, hint
     count = int(wrong.sum())
     share = "everywhere" if count == wrong.numel() else f"in {count} of {plural(wrong.numel(), 'place')}"
     fail(
-        f"{_title(what)} is wrong {share}; most of all{_at(place)}: it should be {wanted}, but it is {came}.",
+        f"{_title(what)} {_be(what)} wrong {share}; most of all{_at(place)}: it should be {wanted}, but it is {came}.",
         *_both(actual, expected),
         relation(actual, expected, tolerance, sizes),
         _hint(hint),
@@ -348,6 +349,12 @@ def _hint(hint: str | None) -> str | None:
 def _title(what: str) -> str:
     """`what` at the start of a sentence; a name in code stays as it is."""
     return f"T{what[1:]}" if what.startswith(("the ", "these ", "this ")) else what
+
+
+def _be(what: str) -> str:
+    """Is, or are: "the loss", "the gradient of the losses", but "the losses of a batch"."""
+    head = re.split(r" (?:of|for|with|at|in|on|to|by|from|after|before|when|that|which) ", what, maxsplit=1)[0]
+    return "are" if re.search(r"[^su]s$", head) and not head.endswith(("is", " bias")) else "is"
 
 
 def _values(value: Any, what: str) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import assume
 
 from autograder.course import Course
-from autograder.properties.plugin import Examination, examine
+from autograder.properties.plugin import Examination, examine, without_outcomes
 from autograder.properties.suite import Suite, load_suite
 from autograder.verdict import PropertyResult
 from coursekit.properties import fail
@@ -82,6 +82,15 @@ def test_pytests_way_of_failing_is_failing(suite: Suite) -> None:
 
     result = found(examined(suite, square=square), "square", "test_is_the_second_power_of_magnitudes")
     assert (result.outcome, result.message) == ("failed", "not this")
+
+
+def test_an_exception_that_did_not_come_is_told_in_a_sentence() -> None:
+    def test() -> None:
+        with pytest.raises(ValueError, match="x"):
+            pass
+
+    with pytest.raises(AssertionError, match=r"^No ValueError was raised\.$"):
+        without_outcomes(test)
 
 
 def test_an_answer_that_changes_its_mind_fails(suite: Suite) -> None:

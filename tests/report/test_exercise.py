@@ -38,6 +38,13 @@ def test_the_fragment_says_everything_and_escapes_it():
     assert "<1>" not in html
 
 
+def test_names_in_code_are_set_as_code_and_nothing_else_is_markup():
+    found = PropertyResult("a", "It asks `backup` for <b>.", "failed")
+    html = to_html(ExerciseResult("e", 1.0, 0.0, None, (found,), (MistakeFound("m", "`clip` & <i>"),)))
+    assert "It asks <code>backup</code> for &lt;b&gt;." in html
+    assert "<code>clip</code> &amp; &lt;i&gt;" in html
+
+
 def test_the_comment_is_short():
     assert to_text(RESULT).splitlines() == [
         "<stopped>",

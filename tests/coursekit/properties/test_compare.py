@@ -253,3 +253,19 @@ class TestDependence:
     def test_dependence_where_there_should_be_none(self):
         x = tensor([1.0, 2.0], requires_grad=True)
         assert "should not depend on the other rows" in message(assert_independent, x * 2, x, of_what="the other rows")
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("the loss", "The loss is wrong"),
+        ("the losses", "The losses are wrong"),
+        ("the gradient for the logits", "The gradient for the logits is wrong"),
+        ("the values of the sweep", "The values of the sweep are wrong"),
+        ("the bias", "The bias is wrong"),
+        ("the radius", "The radius is wrong"),
+        ("states[0]", "states[0] is wrong"),
+    ],
+)
+def test_one_is_wrong_and_many_are(what, sentence):
+    assert message(assert_close, tensor([1.0, 2.0]), tensor([1.0, 3.0]), what=what).startswith(sentence)
