@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import re
 import shutil
 import stat
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,6 +73,12 @@ def copy_tree(source: Path, destination: Path, top: Collection[str] | None = Non
     return Copied(digest.hexdigest(), left_out)
 
 
+UNREADABLE = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError),
+    *(EOFError, NotImplementedError, RuntimeError, ValueError),
+)
+
+
 def unpack(archive: Path, destination: Path) -> None:
     """Unpack a zip archive that came from outside; what it asks for is checked before anything is written.
 
@@ -90,7 +98,7 @@ def unpack(archive: Path, destination: Path) -> None:
             except BaseException:
                 shutil.rmtree(destination)
                 raise
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except UNREADABLE as error:
         raise CourseError(f"{archive.name} is no zip archive that can be read: {error}") from None
     except OSError as error:
         raise CourseError(f"{archive.name} cannot be unpacked: {error.strerror or error}") from None
