@@ -111,7 +111,7 @@ def test_ink_is_dark_and_paper_is_white():
     (image,) = picture.figure.axes[0].images
     left, right, bottom, top = image.get_extent()
     corners = picture.figure.axes[0].transData.transform([(left, bottom), (right, top)])
-    (x0, y0), (x1, y1) = corners / picture.figure.dpi * plots.DPI
+    (x0, y0), (x1, y1) = corners / picture.figure.dpi * plots.style.DPI
     row = gray.height - (y0 + y1) / 2
     values = [gray.getpixel((int(x0 + (x1 - x0) * (i + 0.5) / 4), int(row))) for i in range(4)]
     assert values == [255, 0, 255, 0]
