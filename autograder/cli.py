@@ -141,7 +141,10 @@ def feedback_command(slug: Slug) -> None:
 def audit_command(
     slugs: Annotated[list[str] | None, typer.Argument(metavar="[ASSIGNMENT]…")] = None,
     exercise: Annotated[list[str] | None, typer.Option(help="Only this exercise; may be said several times.")] = None,
-    seeds: Annotated[int, typer.Option(min=0, help="Question the reference with so many other seeds, too.")] = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(min=0, help="Question right answers with so many other seeds, too, and wrong ones with up to 10."),
+    ] = 0,
     record: Annotated[
         bool, typer.Option("--record", help="Keep the result in autograder/audits/ for the tests.")
     ] = False,

@@ -11,6 +11,7 @@ Their figures cannot be compared; for them a mistake is named if the same proper
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,6 @@ SAME = 1e-4  # relative distance of figures that are the same but for rounding
 EXPLAINED = 0.02  # or this part of the distance to the reference, where rounding has grown on the way
 MOST_NAMED = 2
 ENOUGH = 2  # inputs on which the answer and the reference differ
-MORE = 30  # inputs for each property, if those that it has by itself are not enough
 
 Behaviours = Mapping[str, Transcript]  # by the mistake's name; the reference's under REFERENCE
 REFERENCE = ""
@@ -52,37 +52,42 @@ class Diagnosis:
     def __init__(self, suite: Suite, mistakes: Sequence[Mistake], references: Mapping[str, str], folder: Path) -> None:
         self._suite, self._mistakes, self._references, self._folder = suite, mistakes, references, folder
 
-    def explain(self, result: ExerciseResult, session: Session, control: Control) -> tuple[MistakeFound, ...]:
-        """The known mistakes that behave as the submission in this session does."""
+    def explain(
+        self, result: ExerciseResult, session: Session, control: Control, seed: bytes
+    ) -> tuple[MistakeFound, ...]:
+        """The known mistakes that behave as the submission in this session does, on inputs that the seed draws."""
         known = [item for item in self._mistakes if item.exercise == result.name]
         if not known or not worth_explaining(result):
             return ()
+        exercise = next(item for item in self._suite.assignment.exercises if item.name == result.name)
         try:
-            for inputs in (None, MORE):  # some mistakes show on few inputs only
-                answer = transcripts(self._suite.only([result.name]), session, inputs)[result.name]
-                behaviours = self.behaviours(result.name, control, inputs)
-                if differing(answer, behaviours[REFERENCE]) >= ENOUGH:
+            for thorough in (False, True):  # some mistakes show on few inputs only
+                answer = transcripts(self._suite.only([result.name]), session, seed, thorough)[result.name]
+                behaviours = self.behaviours(result.name, control, seed, thorough)
+                named = agreeing(answer, behaviours) or (alike(answer, behaviours) if is_free(exercise) else [])
+                if named or differing(answer, behaviours[REFERENCE]) >= ENOUGH:
                     break
         except WorkerDied:  # on a machine that is too busy to find out how the mistakes behave
             return ()
-        exercise = next(item for item in self._suite.assignment.exercises if item.name == result.name)
-        named = agreeing(answer, behaviours) or (alike(answer, behaviours) if is_free(exercise) else [])
         says = {item.name: item.says for item in known}
         return tuple(MistakeFound(name, says[name]) for name in named)
 
-    def behaviours(self, exercise: str, control: Control, inputs: int | None = None) -> Behaviours:
+    def behaviours(self, exercise: str, control: Control, seed: bytes, thorough: bool = False) -> Behaviours:
         """The transcripts of the reference and of the mistakes in one exercise; see `transcripts`."""
-        path = self._folder / f"{exercise}{f'-{inputs}' if inputs else ''}.json"
+        drawn = hashlib.sha256(seed).hexdigest()[:8]
+        path = self._folder / f"{exercise}-{drawn}{'-thorough' if thorough else ''}.json"
         try:
             return from_json(path.read_text("utf-8"))
         except (FileNotFoundError, ValueError):
             pass
         sources = {item.name: item.source for item in self._mistakes if item.exercise == exercise}
-        found = self._find_out(exercise, {REFERENCE: self._references[exercise], **sources}, control, inputs)
+        found = self._find_out(exercise, {REFERENCE: self._references[exercise], **sources}, control, seed, thorough)
         write_whole(path, to_json(found))
         return found
 
-    def _find_out(self, exercise: str, sources: Mapping[str, str], control: Control, inputs: int | None) -> Behaviours:
+    def _find_out(
+        self, exercise: str, sources: Mapping[str, str], control: Control, seed: bytes, thorough: bool
+    ) -> Behaviours:
         """One transcript after the other, from a worker in which each source replaces the one before."""
         suite = self._suite.only([exercise])
         session = Session(control, submission_of({exercise: sources[REFERENCE]}), self._suite.assignment)
@@ -91,7 +96,7 @@ class Diagnosis:
             for name, source in sources.items():
                 session.begin(self._suite.assignment.course.limits.seconds_per_exercise)
                 session.redefine(source)
-                found[name] = transcripts(suite, session, inputs)[exercise]
+                found[name] = transcripts(suite, session, seed, thorough)[exercise]
         finally:
             session.close()
         return found

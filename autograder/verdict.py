@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from autograder.submission import Submission
 
 Outcome = Literal["passed", "failed", "error", "timeout", "not_run"]
+# How much is found out about an exercise that fails: that it does, what it earns, or also its smallest counterexamples.
+Depth = Literal["failure", "score", "feedback"]
 
 
 @dataclass(frozen=True)

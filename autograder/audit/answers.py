@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from autograder.audit import imitation
 from autograder.audit.mutants import Mutant, mutants
+from autograder.audit.table import Kind
 from autograder.course import Assignment
 from autograder.engines.job import Job
 from autograder.mistakes import Mistake
 from autograder.reference import reference_sources
 from autograder.submission import submission_of
+from autograder.verdict import Depth
 
-Kind = Literal["reference", "alternate", "stub", "wrong", "trivial", "mistake", "mutant"]
+SEED = "audit"  # not the course's own: what an audit finds must not depend on the machine that it runs on
+WITH_OTHERS = 10  # of the other seeds question wrong answers, too, of which there are many
 TRIVIAL = tuple(imitation.CHANGES)
 WRONG = {
     "exception": "def {name}(*args, **kwargs):\n    raise RuntimeError('no idea')\n",
@@ -49,7 +51,7 @@ def answers(assignment: Assignment, known: tuple[Mistake, ...], chosen: tuple[st
     """All answers to the chosen exercises."""
     for path in alternates(assignment):
         submission = submission_of({path.stem: path.read_text("utf-8")})
-        yield Answer("alternate", path.stem, None, Job(submission, chosen, diagnose=False))
+        yield Answer("alternate", path.stem, None, Job(submission, chosen, diagnose=False, depth="score", seed=SEED))
     references = reference_sources(assignment)
     for exercise in assignment.exercises:
         if exercise.name not in chosen:
@@ -68,14 +70,24 @@ def answers(assignment: Assignment, known: tuple[Mistake, ...], chosen: tuple[st
             yield _answer("mutant", str(number), exercise.name, mutant.source, mutant)
 
 
-def reference_answer(assignment: Assignment, chosen: tuple[str, ...], *, seed: str) -> Answer:
-    """The whole reference, questioned with inputs from another seed."""
-    submission = submission_of(reference_sources(assignment))
-    return Answer("reference", seed, None, Job(submission, chosen, diagnose=False, seed=seed))
+def with_other_seeds(
+    assignment: Assignment, chosen: tuple[str, ...], everything: Sequence[Answer], seeds: int
+) -> Iterator[Answer]:
+    """Right answers questioned with so many other seeds, and known mistakes and trivial answers with some of them."""
+    reference = submission_of(reference_sources(assignment))
+    whole = Answer("reference", "reference", None, Job(reference, chosen, diagnose=False, depth="score"))
+    right = [whole, *(answer for answer in everything if answer.kind == "alternate")]
+    wrong = [answer for answer in everything if answer.kind in ("trivial", "mistake")]
+    for number in range(seeds):
+        for answer in (*right, *(wrong if number < WITH_OTHERS else ())):
+            yield replace(
+                answer, job=replace(answer.job, seed=f"another, number {number}", diagnose=False, depth="score")
+            )
 
 
 def _answer(kind: Kind, name: str, exercise: str, source: str, of: Mistake | Mutant | None = None) -> Answer:
-    job = Job(submission_of({exercise: source}), (exercise,), diagnose=kind == "mistake", thorough=kind != "mutant")
+    depth: Depth = "failure" if kind == "mutant" else "score"
+    job = Job(submission_of({exercise: source}), (exercise,), diagnose=kind == "mistake", depth=depth, seed=SEED)
     return Answer(kind, name, exercise, job, of)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from autograder.audit.answers import Answer, alternates, answers, reference_answer
+from autograder.audit.answers import Answer, alternates, answers, with_other_seeds
 from autograder.audit.equivalents import equivalents
 from autograder.audit.mutants import Mutant
-from autograder.audit.table import Audit, ExerciseAudit, MistakeAudit, Survivor
+from autograder.audit.table import Audit, ExerciseAudit, MistakeAudit, Survivor, misses
 from autograder.course import Assignment
 from autograder.errors import CourseError
 from autograder.grade import Grader
@@ -32,7 +32,7 @@ def audit(
     Args:
         assignment: whose suite is audited.
         only: names of exercises; all if empty.
-        seeds: so many other course seeds with which the reference must earn everything, too.
+        seeds: so many other seeds with which right answers must earn everything, too, and some of them wrong ones little.
         workers: answers at once; None for one a core.
         progress: told how far it is.
 
@@ -57,15 +57,16 @@ def audit(
                     mutants.append((found.name, answer.of, found.earned == found.points))
                 else:
                     enter(table[found.name], answer, found)
-        again = [reference_answer(assignment, chosen, seed=f"another seed, number {n}") for n in range(seeds)]
+        for exercise in result.exercises:
+            settle(exercise, [item.name for item in known])
+        again = list(with_other_seeds(assignment, chosen, everything, seeds))
         for done, (answer, verdict) in enumerate(handed_in(grader, again), 1):
-            progress(f"{assignment.slug}, seeds", done, seeds)
-            lost = [f"{r.name}.{p.name}" for r in verdict.exercises for p in r.properties if p.outcome != "passed"]
-            if lost:
-                result.seeds[answer.name] = lost
+            progress(f"{assignment.slug}, seeds", done, len(again))
+            for found in verdict.exercises:
+                if text := complaint(table[found.name], answer, found):
+                    result.seeds.setdefault(str(answer.job.seed), []).append(text)
+        result.seeds = {seed: sorted(texts) for seed, texts in sorted(result.seeds.items())}
     result.seeds_tried = seeds
-    for exercise in result.exercises:
-        settle(exercise, [item.name for item in known])
     explain(result, mutants, assignment)
     result.seconds = round(time.perf_counter() - start, 1)
     return result
@@ -107,6 +108,16 @@ def enter(row: ExerciseAudit, answer: Answer, found: ExerciseResult) -> None:
         case "mistake":
             named = tuple(item.name for item in found.mistakes)
             row.mistakes.append(MistakeAudit(answer.name, round(earned, 4), answer.name in named, named))
+
+
+def complaint(row: ExerciseAudit, answer: Answer, found: ExerciseResult) -> str | None:
+    """What is wrong with a result under another seed, in a sentence."""
+    if answer.kind == "trivial" and answer.name not in row.trivial:  # it does not apply to this exercise
+        return None
+    earned = found.earned / found.points
+    lost = ", ".join(item.name for item in found.properties if item.outcome != "passed")
+    text = f"{row.name}: the {answer.kind} {answer.name} earns {earned:.0%}, fails {lost or 'nothing'}"
+    return text if misses(answer.kind, earned) else None
 
 
 def settle(row: ExerciseAudit, names_in_order: Sequence[str]) -> None:

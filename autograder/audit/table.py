@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-MOST_TRIVIAL = 0.1  # of an exercise's points
-MOST_MISTAKEN = 0.7
+Kind = Literal["reference", "alternate", "stub", "wrong", "trivial", "mistake", "mutant"]
+
+LEAST = {"reference": 1.0, "alternate": 1.0}  # of an exercise's points
+MOST = {"stub": 0.0, "wrong": 0.0, "trivial": 0.1, "mistake": 0.7}
 LEAST_KILLED = 0.95  # of an assignment's mutants
 LEAST_MISTAKES, LEAST_ALTERNATES = 3, 2
+
+
+def misses(kind: Kind, earned: float) -> bool:
+    """Whether an answer of that kind earned less or more of an exercise's points than it may."""
+    return not LEAST.get(kind, 0.0) <= earned <= MOST.get(kind, 1.0)
 
 
 @dataclass(frozen=True)
@@ -64,26 +71,25 @@ class ExerciseAudit:
         """The most that an answer without sense earned."""
         return max(self.trivial.values(), default=0.0)
 
+    def _earned(self) -> Iterator[tuple[Kind, str, float]]:
+        """What was handed in, by kind and name, and what it earned."""
+        yield "reference", "itself", self.reference
+        yield "stub", "itself", self.stub
+        yield from (("wrong", name, earned) for name, earned in self.wrong.items())
+        yield from (("trivial", name, earned) for name, earned in self.trivial.items())
+        yield from (("alternate", name, earned) for name, earned in self.alternates.items())
+        yield from (("mistake", mistake.name, mistake.earned_fraction) for mistake in self.mistakes)
+
     def complaints(self) -> Iterator[str]:
         """What misses the bar, in sentences."""
-        if self.reference < 1:
-            yield f"{self.name}: the reference earns {self.reference:.0%}"
-        for name, earned in {"the stub": self.stub, **self.wrong}.items():
-            if earned > 0:
-                yield f"{self.name}: {name} earns {earned:.0%}"
-        for name, earned in self.trivial.items():
-            if earned > MOST_TRIVIAL:
-                yield f"{self.name}: the trivial answer {name!r} earns {earned:.0%}"
+        for kind, name, earned in self._earned():
+            if misses(kind, earned):
+                yield f"{self.name}: the {kind} {name} earns {earned:.0%}"
         if len(self.alternates) < LEAST_ALTERNATES:
             yield f"{self.name}: there are {len(self.alternates)} alternates, not {LEAST_ALTERNATES}"
-        for name, earned in self.alternates.items():
-            if earned < 1:
-                yield f"{self.name}: the alternate {name} earns {earned:.0%}"
         if len(self.mistakes) < LEAST_MISTAKES:
             yield f"{self.name}: there are {len(self.mistakes)} known mistakes, not {LEAST_MISTAKES}"
         for mistake in self.mistakes:
-            if mistake.earned_fraction > MOST_MISTAKEN:
-                yield f"{self.name}: the mistake {mistake.name} earns {mistake.earned_fraction:.0%}"
             if not mistake.recognised:
                 named = ", ".join(mistake.named) or "nothing"
                 yield f"{self.name}: the mistake {mistake.name} is taken for {named}"
@@ -117,7 +123,7 @@ class Audit:
         if self.killed < LEAST_KILLED:
             found.append(f"{self.killed:.1%} of the mutants are killed, not {LEAST_KILLED:.0%}")
         found += [f"stale equivalent: {text}" for text in self.stale]
-        found += [f"with the seed {seed} the reference loses {', '.join(names)}" for seed, names in self.seeds.items()]
+        found += [f"with the seed {seed!r}, {text}" for seed, texts in self.seeds.items() for text in texts]
         return found
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.submission import Cell, Submission
+from autograder.verdict import Depth
 
 SHARES = 2  # not as many as there are cores: the verdict must not depend on the machine
 
@@ -20,14 +21,14 @@ class Job:
         submission: what was handed in.
         exercises: the only ones to look at, if not all.
         diagnose: name known mistakes behind lost points.
-        thorough: run every property and make counterexamples small; without it, an exercise is left at its first failure.
+        depth: how much to find out about an exercise that fails.
         seed: draws the inputs in place of the course's secret.
     """
 
     submission: Submission
     exercises: tuple[str, ...] | None = None
     diagnose: bool = True
-    thorough: bool = True
+    depth: Depth = "feedback"
     seed: str | None = None
 
     def shares(self, names: Sequence[str]) -> tuple[Job, ...]:

@@ -11,7 +11,7 @@ from autograder.properties.student import Session
 from autograder.properties.suite import Suite
 from autograder.sandbox import Control, WorkerDied
 from autograder.submission import Submission
-from autograder.verdict import ExerciseResult, Verdict
+from autograder.verdict import Depth, ExerciseResult, Verdict
 
 
 def compute(
@@ -21,7 +21,7 @@ def compute(
     blank: Verdict,
     diagnosis: Diagnosis | None = None,
     *,
-    thorough: bool = True,
+    depth: Depth = "feedback",
     seed: bytes | None = None,
 ) -> Verdict:
     """Load the submission into a worker and run the suite on it.
@@ -32,12 +32,13 @@ def compute(
         control: the fork server's ear.
         blank: a verdict without results.
         diagnosis: what names the known mistakes behind lost points; None to leave that out.
-        thorough: see `Examination`.
+        depth: how much to find out about an exercise that fails.
         seed: draws inputs in place of the course's secret.
     """
     if submission.problem is not None:
         return with_results(blank, unread_results(suite, submission.problem))
     course = suite.assignment.course
+    seed = course.seed if seed is None else seed
     start = time.perf_counter()
     session = Session(control, submission, suite.assignment)
     try:
@@ -51,14 +52,14 @@ def compute(
             session,
             limits=course.limits,
             examples=course.policy.examples,
-            seed=course.seed if seed is None else seed,
-            thorough=thorough,
+            seed=seed,
+            depth=depth,
         )
         examined = time.perf_counter()
         results = examination.exercise_results()
         if diagnosis is not None and any(map(worth_explaining, results)):
             session.bury()  # what its code has kept from the examination would make it answer otherwise
-            results = tuple(replace(r, mistakes=diagnosis.explain(r, session, control)) for r in results)
+            results = tuple(replace(r, mistakes=diagnosis.explain(r, session, control, seed)) for r in results)
     finally:
         session.close()
     faults = [

@@ -140,7 +140,7 @@ class WarmParent:
                 control,
                 blank,
                 self.diagnosis if job["diagnose"] else None,
-                thorough=job["thorough"],
+                depth=job["depth"],
                 seed=job["seed"].encode() if job["seed"] is not None else None,
             )
             answer = {"verdict": verdict.to_json()}

@@ -113,8 +113,7 @@ class Examination:
         limits: seconds for an exercise.
         examples: drawn inputs for a property that does not say.
         seed: the course's secret.
-        thorough: make counterexamples small, and run what is left of an exercise after a failure; without it, one failure
-            is all that is found out about an exercise.
+        depth: how much is found out about an exercise that fails.
         loud: let pytest report failures, for an author at the keyboard.
     """
 
@@ -126,14 +125,14 @@ class Examination:
         limits: Limits,
         examples: int,
         seed: bytes,
-        thorough: bool = True,
+        depth: Depth = "feedback",
         loud: bool = False,
     ) -> None:
         self.suite = suite
         self.limits = limits
         self.examples = examples
         self._seed = seed
-        self._thorough = thorough
+        self._depth = depth
         self._loud = loud
         self._session = student if isinstance(student, Session) else None
         self._student = Student(student) if isinstance(student, Session) else student
@@ -236,7 +235,7 @@ class Examination:
             handle.inner_test = recorder.watch(original)
             function._hypothesis_internal_use_settings = grading_settings(chosen, examples)
             failure = self._call(test, recorder, arguments)
-            if failure is not None and self._thorough and worth_shrinking(failure, recorder):
+            if failure is not None and self._depth == "feedback" and worth_shrinking(failure, recorder):
                 recorder = Recorder(SHRINK_CALLS)
                 handle.inner_test = recorder.watch(original)
                 function._hypothesis_internal_use_settings = grading_settings(chosen, examples, Phase.shrink)
@@ -298,7 +297,7 @@ class Examination:
         if previous is not None and previous.outcome != "passed":
             return  # one parametrised case failed before: that stands
         listed = next(item for item in self.suite.properties[exercise] if item.name == name)
-        if outcome != "passed" and not self._thorough:
+        if outcome != "passed" and self._depth == "failure":
             self._dead.setdefault(exercise, "not run: an earlier property of this exercise failed")
         cut = message[:MESSAGE_LENGTH] if message else None
         self.results[exercise, name] = listed.result(outcome, cut, counterexample)
@@ -378,10 +377,10 @@ QUIET = """
 
 
 def examine(
-    suite: Suite, student: Session | Any, *, limits: Limits, examples: int, seed: bytes, thorough: bool = True
+    suite: Suite, student: Session | Any, *, limits: Limits, examples: int, seed: bytes, depth: Depth = "feedback"
 ) -> Examination:
     """Run a suite on a student, in this process."""
-    examination = Examination(suite, student, limits=limits, examples=examples, seed=seed, thorough=thorough)
+    examination = Examination(suite, student, limits=limits, examples=examples, seed=seed, depth=depth)
     return examination.run()
 
 

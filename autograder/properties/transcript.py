@@ -26,7 +26,9 @@ from autograder.properties.student import Session
 from autograder.properties.suite import Suite
 from autograder.sandbox import StudentError, WorkerDied
 
-EXAMPLES = 6  # inputs for each property: mostly enough to tell mistakes apart
+EXAMPLES = 6  # inputs for each property, if it draws as many itself: mostly enough to tell mistakes apart
+THOROUGH = 5  # times as many as it draws itself, where that was not enough
+MOST = 30  # but no more than these
 MAX_ANSWERS = 200  # for one input: a training loop calls back thousands of times
 MAX_NUMBERS = 32  # of one tensor
 
@@ -100,10 +102,10 @@ class Witness(Examination):
     """Puts a suite's questions for the sake of the answers, not for points: no failure stops it."""
 
     def __init__(
-        self, suite: Suite, session: Session, *, limits: Limits, examples: int, seed: bytes, inputs: int | None
+        self, suite: Suite, session: Session, *, limits: Limits, examples: int, seed: bytes, thorough: bool
     ) -> None:
-        super().__init__(suite, session, limits=limits, examples=examples, seed=seed)
-        self._inputs = inputs
+        super().__init__(suite, session, limits=limits, examples=examples, seed=seed, depth="score")
+        self._thorough = thorough
         self.transcripts: dict[str, Transcript] = {name: {} for name in suite.properties}
         session.observe(self.listen)
         self._example: Example | None = None
@@ -119,7 +121,8 @@ class Witness(Examination):
         return Listener(self, self.transcripts[exercise].setdefault(name, []))
 
     def _examples(self, chosen: settings) -> int:
-        return self._inputs or min(super()._examples(chosen), EXAMPLES)
+        own = super()._examples(chosen)
+        return min(own * THOROUGH, MOST) if self._thorough else min(own, EXAMPLES)
 
     def begin_example(self, examples: list[Example]) -> Example:
         """A new page."""
@@ -159,17 +162,18 @@ def complaint(error: Exception) -> str:
     return f"{type(error).__name__}: {re.sub(r'[-+−]?[0-9][0-9.e+−-]*', '#', str(error))[:400]}"
 
 
-def transcripts(suite: Suite, session: Session, inputs: int | None = None) -> dict[str, Transcript]:
+def transcripts(suite: Suite, session: Session, seed: bytes, thorough: bool = False) -> dict[str, Transcript]:
     """The transcript of a submission for every exercise of a suite.
 
     Args:
         suite: what is asked.
         session: who answers.
-        inputs: so many for each property, whatever it says itself; None for `EXAMPLES`, or as many as it says.
+        seed: draws the inputs.
+        thorough: with more inputs than each property draws itself, instead of few.
     """
     course = suite.assignment.course
     witness = Witness(
-        suite, session, limits=course.limits, examples=course.policy.examples, seed=course.seed, inputs=inputs
+        suite, session, limits=course.limits, examples=course.policy.examples, seed=seed, thorough=thorough
     )
     try:
         return witness.run().transcripts

@@ -87,8 +87,21 @@ def test_the_table_of_a_small_assignment(audited: Course):
     assert [item.earned_fraction for item in row.mistakes] == [0.0, 0.0, 0.0, 1.0]
     assert row.mutants.total > row.mutants.killed > 0
     assert [survivor.after for survivor in row.mutants.survivors] == ["return x.square()"]
-    assert result.seeds == {}
     assert result.seeds_tried == 2
+    assert list(result.seeds) == ["another, number 0", "another, number 1"]
+    for wrong, right in map(sorted, result.seeds.values()):
+        assert wrong.startswith("square: the alternate cubes earns 0%, fails test_is")
+        assert right == "square: the mistake square_that_is_right earns 100%, fails nothing"
+
+
+def test_an_audit_finds_the_same_on_every_machine(audited: Course):
+    """The inputs are not drawn from the secret of the course, which each checkout has made for itself."""
+    found = []
+    for secret in ("one", "other"):
+        (audited.root / "course.seed").write_text(secret)
+        table = audit(Course.load(audited.root).assignment("mini"), ["square"]).to_dict()
+        found.append({name: value for name, value in table.items() if name != "seconds"})
+    assert found[0] == found[1]
 
 
 def test_what_misses_the_bar_is_said(audited: Course):
