@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -88,9 +88,19 @@ def stamp(time: datetime) -> str:
 
 @contextmanager
 def alone(assignment: Assignment, work: Literal["intake", "grading"]) -> Iterator[None]:
-    """Wait until nobody else is at this work on the assignment: several commands and the formgrader may run at once."""
-    folder = ledgers(assignment)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{work}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Wait until nobody else is at this work on the assignment: several commands and the formgrader may run at once.
+
+    Raises:
+        CourseError: the file that tells the others cannot be made.
+    """
+    path = ledgers(assignment) / f".{work}.lock"
+    with ExitStack() as held:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = held.enter_context(path.open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise CourseError(
+                f"cannot lock {path} ({error.strerror}); free some space or mend its permissions"
+            ) from None
         yield

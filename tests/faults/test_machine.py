@@ -102,6 +102,20 @@ def test_a_gradebook_that_is_lost_or_broken(
     assert outcome(root) == expected
 
 
+def test_a_lock_that_cannot_be_made(fresh: Callable[[], Path], expected: dict[str, Any], tmp_path: Path) -> None:
+    """Something stands where the locks are kept, as after a restored backup gone wrong."""
+    folder = fresh()
+    ledgers = folder / "course" / "submitted" / ".ledger"
+    kept = ledgers.rename(folder / "kept")
+    ledgers.write_text("")
+    said = sentence(lambda: travel(folder / "course", folder / "ada.zip"), tmp_path / "said")
+    assert "cannot lock" in said
+    ledgers.unlink()
+    kept.rename(ledgers)
+    assert not sentence(lambda: travel(folder / "course", folder / "ada.zip"), tmp_path / "said")
+    assert outcome(folder / "course") == expected
+
+
 def test_two_graders_at_once(fresh: Callable[[], Path], expected: dict[str, Any]) -> None:
     folder = fresh()
     running = []
