@@ -981,10 +981,6 @@ class Mask:
         weights = {"weight": noise(self.shape, seed), "bias": noise((self.outputs,), seed)}
         weights["weight"] += 0.1 * weights["weight"].sign()
         load_weights(layer, weights)
-        with (
-            torch.no_grad()
-        ):  # some layers set hidden weights to 0 when they are called, and better so before a graph is recorded
-            layer(torch.zeros(1, self.inputs, 1, 1))
         return layer, weights
 
     def assert_obeyed(self, student: Any, seed: torch.Generator, height: int, width: int) -> None:
