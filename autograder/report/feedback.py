@@ -9,7 +9,7 @@ from typing import Any
 
 from nbconvert.exporters import Exporter
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import GenerateFeedback, NbGraderException
 from nbgrader.coursedir import CourseDirectory
 
@@ -37,7 +37,12 @@ class PageExporter(CourseContext, Exporter):
         names = resources["nbgrader"]
         assignment, student = self.assignment(names["assignment"]), names["student"]
         with Gradebook(names["db_url"], assignment.course.id) as gradebook:
-            books.refresh_penalty(gradebook, assignment, student)
+            try:
+                books.refresh_penalty(gradebook, assignment, student)
+            except MissingEntry:
+                raise CourseError(
+                    f"the gradebook has no submission of theirs; run `course grade {assignment.slug}` first"
+                ) from None
             grades = books.grades(gradebook, assignment, student)[student]
             penalty = books.penalties(gradebook, assignment, student)[student]
         return render(compose(nb, assignment, student, grades, penalty)), resources

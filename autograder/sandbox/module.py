@@ -161,25 +161,23 @@ def refresh(root: nn.Module, known: State, claim: list[Any], incoming: Incoming)
     return parts[path]
 
 
-def put(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    """Give a parameter or buffer another value of the same shape, and the dtype of that: its owner may have been converted."""
-    if tensor.dtype == value.dtype:
+def put(tensor: torch.Tensor, value: torch.Tensor, *, noticed: bool = True) -> None:
+    """Give a parameter or buffer another value of the same shape, and the dtype of that: its owner may have been converted.
+
+    Args:
+        tensor: of the module.
+        value: its new value.
+        noticed: whether autograd notices. For a mirror it does not: whether a graph is out of date because of the change is
+            found out at home, where the values are that it was recorded with. So a layer that masks its own weights in
+            `forward` is as differentiable here as there.
+    """
+    if tensor.dtype != value.dtype:
+        tensor.data = value
+    elif noticed:
         with torch.no_grad():
             tensor.copy_(value)
     else:
-        tensor.data = value
-
-
-def reflect(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    """Give a mirror's parameter or buffer the value that it has at home.
-
-    Autograd is not told. Whether a graph is out of date because of the change is found out at home, where the values are that
-    it was recorded with: a layer that masks its own weights in `forward` is as differentiable here as there.
-    """
-    if tensor.dtype == value.dtype:
         tensor.data.copy_(value)
-    else:
-        tensor.data = value
 
 
 class Snapshot:
@@ -261,7 +259,7 @@ class RemoteModule(nn.Module):
             if kind == TRANSIENT:
                 self._non_persistent_buffers_set.add(leaf)
         elif not same(self._known[name], value):
-            reflect(tensor, value)
+            put(tensor, value, noticed=False)
         if kind == PARAMETER and tensor.requires_grad != requires_grad:
             tensor.requires_grad_(requires_grad)
         self._known[name] = value.clone()
@@ -311,7 +309,7 @@ class RemoteModule(nn.Module):
         """The other end changed a parameter or buffer."""
         if new.shape != tensor.shape:
             raise ProtocolError("a change of shape")
-        reflect(tensor, new)
+        put(tensor, new, noticed=False)
         self._known[name] = new.clone()
 
     # ---- behaviour

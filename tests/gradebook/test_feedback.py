@@ -115,3 +115,12 @@ def test_a_page_does_not_outlive_the_score_it_shows(page, course, mini, oracle, 
 def test_who_was_never_graded_gets_a_reason(course):
     result = feedback(course, "mini", ["nobody"])["nobody"]
     assert isinstance(result, CourseError)
+
+
+def test_who_is_in_no_gradebook_is_told_what_to_run(page, course):
+    """The gradebook was lost and made anew, and what had been autograded still lies there."""
+    page(square="pass")
+    with Gradebook(database(course), course.id) as gradebook:
+        gradebook.remove_submission("mini", "ada")
+    reason = feedback(Course.load(course.root), "mini")["ada"]
+    assert str(reason) == "no page for ada: the gradebook has no submission of theirs; run `course grade mini` first"
