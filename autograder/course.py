@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from autograder.errors import CourseError
 from autograder.exercise import Exercise, Question, Starter, read_starter
@@ -24,6 +24,7 @@ from autograder.exercise import Exercise, Question, Starter, read_starter
 Positive = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
 Reveal = Literal["score", "property", "message", "counterexample"]
 
 
@@ -44,6 +45,13 @@ class Limits(Strict):
     disk_mb: PositiveInt = 64
     output_mb: PositiveInt = 8
     message_mb: PositiveInt = 256
+    attachments_mb: PositiveInt = 32
+
+    @model_validator(mode="after")
+    def _leave_room(self) -> Limits:
+        if self.attachments_mb >= self.disk_mb:
+            raise ValueError(f"attachments_mb = {self.attachments_mb} must be less than disk_mb = {self.disk_mb}")
+        return self
 
 
 class Policy(Strict):
@@ -78,6 +86,7 @@ class AssignmentTable(Strict):
     slug: Slug
     title: str
     due: datetime | None = None
+    attachments: tuple[Suffix, ...] = ()
 
 
 class CourseFile(Strict):
@@ -97,6 +106,7 @@ class Assignment:
         self.slug = table.slug
         self.title = table.title
         self.due = table.due
+        self.attachments = table.attachments  # suffixes of the files beside a submission that its code may read
 
     def __repr__(self) -> str:
         return f"Assignment({self.slug!r})"

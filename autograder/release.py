@@ -86,7 +86,11 @@ def build_notebook(assignment: Assignment) -> NotebookNode:
     metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
-        "course": {"assignment": assignment.slug, "version": version(assignment)},
+        "course": {
+            "assignment": assignment.slug,
+            "version": version(assignment),
+            **({"attachments": list(assignment.attachments)} if assignment.attachments else {}),
+        },
     }
     return new_notebook(cells=cells, metadata=metadata)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autograder.attachments import Attachment, find_attachments
 from autograder.cells import RawCell, notebook_cells, script_cells
 from autograder.course import Assignment
 from autograder.errors import CourseError
@@ -34,7 +35,8 @@ class Submission:
         answers: written answers by the question's name; what was left unanswered is not among them.
         notes: what was met on the way, in sentences for the student.
         problem: why there is nothing to run, in a sentence; `cells` is empty then.
-        digest: SHA-256 over `cells`: the same work has the same digest, as a notebook and as a script.
+        digest: SHA-256 over `cells` and `attachments`: the same work has the same digest, as a notebook and as a script.
+        attachments: files beside it that its code may read.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Submission:
     notes: tuple[str, ...]
     problem: str | None
     digest: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 def read_submission(path: Path, assignment: Assignment) -> Submission:
@@ -56,7 +59,7 @@ def read_submission(path: Path, assignment: Assignment) -> Submission:
             path = _find(path, assignment)
         except Unreadable as reason:
             return _submission(path, problem=f"The folder that was handed in {reason}.")
-    submission = _read(path, assignment)
+    submission = _with_attachments(_read(path, assignment), assignment)
     return replace(submission, notes=(*_on_its_name(submission, assignment), *submission.notes))
 
 
@@ -132,6 +135,16 @@ def _candidates(directory: Path, assignment: Assignment) -> list[Path]:
 
 def _notebooks(paths: list[Path]) -> list[Path]:
     return [path for path in paths if path.suffix.lower() == ".ipynb"]
+
+
+def _with_attachments(submission: Submission, assignment: Assignment) -> Submission:
+    """The same with the files beside it."""
+    attachments, notes = find_attachments(submission.path, assignment)
+    digest = submission.digest
+    if attachments:
+        parts = [digest, *(f"{item.name} {item.digest}" for item in attachments)]
+        digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return replace(submission, attachments=attachments, digest=digest, notes=(*submission.notes, *notes))
 
 
 def _answered(submission: Submission, assignment: Assignment) -> int:

@@ -65,6 +65,8 @@ def submit(
     packed = pack(file, assignment=assignment)
     for warning in packed.warnings:
         typer.echo(f"Warning: {warning}")
+    for path in packed.attached:
+        typer.echo(f"{path.name} goes with it ({path.stat().st_size / 2**20:.1f} MB).")
     typer.echo(f"{packed.zip} is ready to be uploaded.")
     if packed.command:
         typer.echo(f"Or hand it in through nbgrader's exchange: `{packed.command}`, in the folder above this one.")

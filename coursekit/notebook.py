@@ -66,9 +66,19 @@ class Document:
     @property
     def assignment(self) -> str | None:
         """The assignment that its metadata names."""
-        course = self.metadata.get("course")
-        name = course.get("assignment") if isinstance(course, dict) else None
+        name = self._course.get("assignment")
         return name if isinstance(name, str) else None
+
+    @property
+    def attachments(self) -> tuple[str, ...]:
+        """Suffixes of the files beside it that are handed in with it, by its metadata."""
+        suffixes = self._course.get("attachments")
+        return tuple(map(str, suffixes)) if isinstance(suffixes, list) else ()
+
+    @property
+    def _course(self) -> dict[str, Any]:
+        course = self.metadata.get("course")
+        return course if isinstance(course, dict) else {}
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Packed:
         assignment: its slug.
         written: the exercises that have an answer.
         warnings: what may be missing, in sentences.
+        attached: files beside it that are handed in, too.
         command: how to hand it in through nbgrader, from the folder above, if an exchange is set up here.
     """
 
@@ -34,13 +35,15 @@ class Packed:
     assignment: str
     written: tuple[str, ...]
     warnings: tuple[str, ...]
+    attached: tuple[Path, ...] = ()
     command: str | None = None
 
 
 def submit(path: Path, *, assignment: str | None = None, exchange: Path = EXCHANGE) -> Packed:
     """Write `<assignment>-submission.zip` beside a notebook or script.
 
-    The zip holds the file as it is, under the name that the grader expects. Exercises that are missing or still unwritten
+    The zip holds the file as it is, under the name that the grader expects, and such files beside it as the assignment
+    takes: a model's weights, for instance. Exercises that are missing or still unwritten
     are warned of, never refused: what is there counts.
 
     Args:
@@ -56,9 +59,22 @@ def submit(path: Path, *, assignment: str | None = None, exchange: Path = EXCHAN
     slug = _slug(document, assignment)
     written, warnings = _answers(document)
     target = path.parent / f"{slug}-submission.zip"
-    _write(target, f"{slug}{path.suffix}", path.read_bytes())
+    attached = _attached(document, slug)
+    contents = {f"{slug}{path.suffix}": path, **{file.name: file for file in attached}}
+    _write(target, {name: file.read_bytes() for name, file in contents.items()})
     through_exchange = shutil.which("nbgrader") and exchange.is_dir() and path.resolve().parent.name == slug
-    return Packed(target, slug, written, warnings, f"nbgrader submit {slug}" if through_exchange else None)
+    command = f"nbgrader submit {slug}" if through_exchange else None
+    return Packed(target, slug, written, warnings, attached, command)
+
+
+def _attached(document: Document, slug: str) -> tuple[Path, ...]:
+    """The files to hand in with it. A script has no metadata; then the notebook that was released beside it says."""
+    folder = document.path.parent
+    released = folder / f"{slug}.ipynb"
+    suffixes = document.attachments
+    if document.path.suffix == ".py" and released.is_file():
+        suffixes = read_document(released).attachments
+    return tuple(path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes and path.is_file())
 
 
 def _slug(document: Document, given: str | None) -> str:
@@ -99,14 +115,15 @@ def _expected(document: Document) -> list[str]:
     return list(dict.fromkeys([*named, *(exercises_in(checks) if checks.is_file() else [])]))
 
 
-def _write(target: Path, name: str, content: bytes) -> None:
-    """A zip of one file that depends on its name and content alone: no time, no user, no system."""
-    entry = zipfile.ZipInfo(name, date_time=EPOCH)
-    entry.create_system = 3  # Unix, wherever this runs
-    entry.external_attr = 0o644 << 16
-    entry.compress_type = zipfile.ZIP_DEFLATED
+def _write(target: Path, contents: dict[str, bytes]) -> None:
+    """A zip that depends on names and contents alone: no time, no user, no system."""
     try:
         with zipfile.ZipFile(target, "w") as archive:
-            archive.writestr(entry, content)
+            for name, content in contents.items():
+                entry = zipfile.ZipInfo(name, date_time=EPOCH)
+                entry.create_system = 3  # Unix, wherever this runs
+                entry.external_attr = 0o644 << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, content)
     except OSError as error:
         raise CoursekitError(f"{target} cannot be written: {error.strerror}") from None

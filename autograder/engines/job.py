@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autograder.attachments import Attachment
 from autograder.submission import Cell, Submission
 from autograder.verdict import Depth
 
@@ -50,5 +51,6 @@ def unpack_submission(data: dict[str, Any]) -> Submission:
             "path": Path(data["path"]),
             "cells": tuple(Cell(**cell) for cell in data["cells"]),
             "notes": tuple(data["notes"]),
+            "attachments": tuple(Attachment(**item) for item in data["attachments"]),
         }
     )

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from autograder.attachments import read_attachment
 from autograder.course import Assignment
 from autograder.exercise import HANDS_ON, Starter
 from autograder.sandbox import Control, Observer, StudentError, Worker, WorkerDied, WorkerLimits
@@ -37,6 +38,7 @@ class Session:
         self._limits = limits = assignment.course.limits
         self._stubs = stubs(assignment.starter)
         self._cells = submission.cells
+        self._files = [(item.name, read_attachment(submission.path, item)) for item in submission.attachments]
         self._how: list[How] = ["definitions" if cell.definitions_only else "all" for cell in submission.cells]
         self._worker: Worker | None = None
         self._end = time.monotonic() + limits.seconds_per_submission
@@ -79,6 +81,8 @@ class Session:
             limits.seconds_per_call,
         )
         worker.peer.deadline = self._end
+        for name, content in self._files:
+            worker.put_file(name, content)
         worker.run(self._stubs, "starter")
         for index, (cell, how) in enumerate(zip(self._cells, self._how, strict=True)):
             if how == "nothing":

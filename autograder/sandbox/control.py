@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from autograder.sandbox.errors import ProtocolError, SandboxError
 from autograder.sandbox.host import HostPeer, Name
 from autograder.sandbox.wire import MEBIBYTE, Channel, Timeout, clean
@@ -171,6 +173,16 @@ class Worker:
             self.peer.seconds_per_call = limit
         names = reply.header.get("value")
         return [clean(name, 80) for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+    def put_file(self, name: str, content: bytes) -> None:
+        """Write a file into the worker's current folder.
+
+        Raises:
+            StudentError: there is no space for it.
+            WorkerDied: the worker ended.
+        """
+        data = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0, dtype=torch.uint8)
+        self.peer.request({"op": "file", "name": name}, [data])
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call a function, or make an instance of a class, that the submission defines."""

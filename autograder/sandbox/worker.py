@@ -46,7 +46,7 @@ def seed_everything(seed: int) -> None:
 class WorkerPeer(Peer):
     """The untrusted end of the conversation."""
 
-    verbs = Peer.verbs | {"run"}
+    verbs = Peer.verbs | {"run", "file"}
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel)
@@ -82,6 +82,12 @@ class WorkerPeer(Peer):
             sys.stdout.flush()
         names = [name for name, value in self.namespace.items() if not name.startswith("__") and callable(value)]
         return Message({"value": names[:MAX_NAMES]}, [], [])
+
+    def serve_file(self, request: Message) -> Message:
+        """Write a file into the current folder."""
+        with open(request.header["name"], "wb") as file:
+            file.write(request.tensors[0].numpy())
+        return Message({}, [], [])
 
     # ---- values
 

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import zipfile
 
 import pytest
@@ -21,6 +22,25 @@ def test_a_script_stays_a_script(folder):
     (folder / "answers.py").write_text("def double(x): return 2 * x")
     with zipfile.ZipFile(submit(folder / "answers.py").zip) as archive:
         assert archive.namelist() == ["doubling.py"]
+
+
+def test_what_the_assignment_takes_beside_it_is_packed_too(write, right, folder):
+    """The notebook's metadata says what that is; for a script the released notebook beside it does."""
+    (folder / "weights.safetensors").write_bytes(b"1234")
+    (folder / "visible.txt").write_text("not this")
+    (folder / "folder.safetensors").mkdir()
+    path = write(*right)
+    assert submit(path).attached == ()
+    notebook = json.loads(path.read_text())
+    notebook["metadata"]["course"] = {"assignment": "doubling", "attachments": [".safetensors"]}
+    path.write_text(json.dumps(notebook))
+    (folder / "answers.py").write_text("def double(x): return 2 * x")
+    for handed_in in (path, folder / "answers.py"):
+        packed = submit(handed_in)
+        assert packed.attached == (folder / "weights.safetensors",)
+        with zipfile.ZipFile(packed.zip) as archive:
+            assert archive.namelist() == [f"doubling{handed_in.suffix}", "weights.safetensors"]
+            assert archive.read("weights.safetensors") == b"1234"
 
 
 def test_the_same_file_gives_the_same_zip(write, right):
