@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +12,13 @@ from nbgrader.exchange import ExchangeError, ExchangeFactory
 
 from autograder.course import Assignment, Course
 from autograder.errors import CourseError
+from autograder.gradebook import ledger
 from autograder.gradebook.exchange import Collected
-from autograder.gradebook.files import JUNK, unpack
+from autograder.gradebook.files import unpack
 from autograder.gradebook.intake import check_name, receive
+from autograder.gradebook.platforms import HandedIn, handed_in, students_of
 from autograder.gradebook.quiet import quietly
 from autograder.gradebook.settings import load
-from autograder.submission import SUFFIXES
 
 
 def collect(
@@ -29,10 +29,10 @@ def collect(
     Args:
         course: whose.
         slug: to which assignment.
-        source: a zip archive or a folder, with a folder for each student or files named `<student>_<anything>`; None for
-            nbgrader's exchange.
+        source: a zip archive or a folder, as Canvas or Moodle make it, or with a folder for each student, or with files
+            named `<student>_<anything>`; None for nbgrader's exchange.
         received: when the contents of `source` arrived. Dates in an archive are whatever its maker wrote; without this,
-            nothing in it is late.
+            nothing in it is late. With it, nothing is late that Canvas does not call so.
 
     Raises:
         CourseError: the exchange, the archive or a name in it cannot be used. Nothing was taken in.
@@ -48,19 +48,31 @@ def collect(
         if not source.is_dir():
             top = Path(scratch) / "unpacked"
             unpack(source, top)
-        folders = _by_student(assignment, top, Path(scratch) / "sorted")
-        if not folders:
+        everyone = dict(students_of(handed_in(top, slug), ledger.numbers(course)))
+        if not everyone:
             raise CourseError(f"{source} holds no submissions")
-        for student in folders:
+        for student in everyone:
             check_name(student)
-        return [_receive(assignment, student, folders[student], received, source.name) for student in sorted(folders)]
+        gathered = Path(scratch) / "gathered"
+        return [
+            _receive(assignment, student, everyone[student], gathered / student, received, source.name)
+            for student in sorted(everyone)
+        ]
 
 
-def _receive(assignment: Assignment, student: str, folder: Path, received: datetime | None, origin: str) -> Collected:
+def _receive(
+    assignment: Assignment, student: str, one: HandedIn, folder: Path, received: datetime | None, origin: str
+) -> Collected:
+    """Take in one student's files. Where the platform says whether they were late, it is believed before `received`."""
+    if one.late is False and received and assignment.due:
+        received = min(received, assignment.due)
     try:
-        return Collected(student, receive(assignment, student, folder, received=received, origin=origin))
-    except OSError as error:
+        one.gather(folder)
+        outcome = receive(assignment, student, folder, received=received, origin=origin, number=one.number)
+    except (CourseError, OSError) as error:
         return Collected(student, "refused", str(error))
+    unknown = one.late and received is None
+    return Collected(student, outcome, "late, says the platform: add --received to reckon it" if unknown else None)
 
 
 def _from_exchange(assignment: Assignment) -> list[Collected]:
@@ -78,33 +90,3 @@ def _from_exchange(assignment: Assignment) -> list[Collected]:
                 f"nbgrader's exchange: {error}; to collect from an archive or a folder, name it"
             ) from None
     return collector.collected
-
-
-def _by_student(assignment: Assignment, top: Path, scratch: Path) -> dict[str, Path]:
-    """Whose is what: a folder for each student. Files that stand alone go into one under `scratch`."""
-    folders: dict[str, Path] = {}
-    alone: dict[str, list[tuple[Path, str]]] = {}
-    for path in sorted(top.iterdir()):
-        if path.name in JUNK or path.name.startswith("."):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            inner = path / assignment.slug  # as nbgrader keeps them: alice/vae/vae.ipynb
-            folders[path.name] = inner if [inner] == list(path.iterdir()) else path
-        elif path.is_file() and not path.is_symlink():
-            student, _, name = path.name.partition("_")
-            if not name and path.suffix in SUFFIXES and path.stem != assignment.slug:
-                student, name = path.stem, path.name
-            if not student or not name:
-                raise CourseError(f"whose is {path.name}? Put each student's files into a folder that has their name")
-            alone.setdefault(student, []).append((path, name))
-    for student, files in alone.items():
-        if student in folders or sum(path.suffix in SUFFIXES for path, _ in files) > 1:
-            names = ", ".join(path.name for path, _ in files)
-            raise CourseError(
-                f"are {names} all of {student}? Put each student's files into a folder that has their name"
-            )
-        folders[student] = scratch / student
-        folders[student].mkdir(parents=True)
-        for path, name in files:
-            shutil.copyfile(path, folders[student] / name)
-    return folders

@@ -66,7 +66,9 @@ def check_name(student: str) -> None:
         raise CourseError(f"{student!r} cannot name a student: letters, digits, spaces and . _ @ + - can")
 
 
-def receive(assignment: Assignment, student: str, folder: Path, *, received: datetime | None, origin: str) -> Outcome:
+def receive(
+    assignment: Assignment, student: str, folder: Path, *, received: datetime | None, origin: str, number: str = ""
+) -> Outcome:
     """Take in a folder that came from elsewhere, as the student's newest submission.
 
     The same files as last time are no new submission: what a grader put there by hand since then stays, and so does the
@@ -78,6 +80,7 @@ def receive(assignment: Assignment, student: str, folder: Path, *, received: dat
         folder: what was handed in; it stays as it is.
         received: when it arrived, by the instructor's clock; None if nobody knows.
         origin: where it came from, for the record.
+        number: the student's on the learning platform that it came from.
 
     Raises:
         CourseError: the student's name will not do, or there is no such folder.
@@ -88,7 +91,7 @@ def receive(assignment: Assignment, student: str, folder: Path, *, received: dat
         raise CourseError(f"{folder} is no folder")
     with ledger.alone(assignment, "intake"):
         time = received.astimezone(UTC) if received else None
-        arrival = Arrival(received=time, origin=printable(origin, 200))
+        arrival = Arrival(received=time, origin=printable(origin, 200), number=number)
         outcome = _take(assignment, student, folder, arrival)
         _present(assignment, student)
         return outcome

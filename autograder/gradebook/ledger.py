@@ -12,20 +12,22 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
-from autograder.course import Assignment
+from autograder.course import Assignment, Course
 from autograder.errors import CourseError
 
 
 class Arrival(BaseModel):
     """One submission that arrived: when, if the instructor's clock saw it, where from, and what was not taken.
 
-    `digest` is that of its files, and `by_hand` says that a person put it in the student's folder.
+    `digest` is that of its files, `by_hand` says that a person put it in the student's folder, and `number` is the student's
+    on the learning platform that it came from.
     """
 
     received: AwareDatetime | None
     origin: str
     by_hand: bool = False
     digest: str = ""
+    number: str = ""
     left_out: list[str] = []
 
 
@@ -65,6 +67,20 @@ def read(assignment: Assignment, student: str) -> Ledger:
         return Ledger()
     except ValidationError as error:
         raise CourseError(f"{path} is damaged ({error.errors()[0]['msg']}); mend it or delete it") from None
+
+
+def numbers(course: Course) -> dict[str, str]:
+    """Every student by their number on the learning platform, as far as submissions came from one.
+
+    Raises:
+        CourseError: someone broke a ledger.
+    """
+    found: dict[str, str] = {}
+    for assignment in course:
+        for path in sorted(ledgers(assignment).glob("[!.]*.json")):
+            arrivals = read(assignment, path.stem).arrivals.values()
+            found.update({arrival.number: path.stem for arrival in arrivals if arrival.number})
+    return found
 
 
 def write(assignment: Assignment, student: str, ledger: Ledger) -> None:

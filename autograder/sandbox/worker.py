@@ -86,7 +86,7 @@ class WorkerPeer(Peer):
     def serve_file(self, request: Message) -> Message:
         """Write a file into the current folder."""
         with open(request.header["name"], "wb") as file:
-            file.write(request.tensors[0].numpy())
+            file.write(request.tensors[0].numpy().tobytes())
         return Message({}, [], [])
 
     # ---- values
