@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -135,6 +135,39 @@ def feedback_command(slug: Slug) -> None:
         raise CourseError(f"nobody has been graded yet; run `course grade {slug}` first")
     if any(isinstance(page, CourseError) for page in pages.values()):
         raise typer.Exit(1)
+
+
+@app.command("export")
+def export_command(
+    slug: Slug,
+    to: Annotated[Literal["canvas", "moodle", "csv"], typer.Option(help="For which platform; csv for a plain table.")],
+    roster: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Canvas's gradebook or Moodle's grading worksheet, to be given back filled in."
+        ),
+    ] = None,
+    column: Annotated[str | None, typer.Option(help="Its column for the scores, if that has another name.")] = None,
+    scale: Annotated[bool, typer.Option("--scale", help="Bring scores to the points that the platform has.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to; ASSIGNMENT-PLATFORM.csv if not said.")
+    ] = None,
+) -> None:
+    """Write scores as a table that a learning platform imports."""
+    from autograder.gradebook.export import export
+    from autograder.store import write_whole
+
+    course = Course.find()
+    exported = export(course, course.assignment(slug).slug, to, roster, column=column, scale=scale)
+    target = out or Path(f"{slug}-{to}.csv")
+    write_whole(target, exported.text())
+    console.print(f"{len(exported.written)} scores in {target}", highlight=False, markup=False)
+    if exported.waiting:
+        errors.print(
+            f"left empty, as a grader is awaited: {', '.join(exported.waiting)}", highlight=False, markup=False
+        )
+    if exported.absent:
+        raise CourseError(f"not in {roster}, and so not exported: {', '.join(exported.absent)}")
 
 
 @app.command("audit")
