@@ -150,4 +150,4 @@ def _gradebook(coursedir: CourseDirectory, assignment: Assignment) -> Iterator[G
             yield gradebook
     except SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or error  # without the statement, and without an address to read about it
-        raise CourseError(f"the gradebook cannot be used: {reason}") from None
+        raise CourseError(f"the gradebook cannot be used: {' '.join(str(reason).split())}") from None

@@ -1,4 +1,4 @@
-"""A released course in which one student is graded, and what a second one hands in."""
+"""A released course in which one student is graded, and what a second one hands in, with each kind of gradebook."""
 
 import shutil
 import zipfile
@@ -9,16 +9,33 @@ import nbformat
 import pytest
 
 from autograder.course import Course
+from autograder.gradebook.settings import DATABASE
 from autograder.release import build_notebook, release
 from tests.faults.road import travel
 from tests.mini_course import REPOSITORY, make_course
+from tests.postgres import Server, server
 
 
 @pytest.fixture(scope="session")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server."""
+    with server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest) -> Server | None:
+    """The server that holds the gradebook; None where it is a file in the course's folder."""
+    return request.getfixturevalue("postgres") if request.param == "postgresql" else None
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory, databases: Server | None) -> Iterator[Path]:
     """A folder with a released course in which ben is graded, and an archive with the submission of ada."""
     folder = tmp_path_factory.mktemp("faults")
     with pytest.MonkeyPatch.context() as environment:
+        if databases is not None:
+            environment.setenv(DATABASE, databases.create("original"))
         environment.setenv("JUPYTER_CONFIG_DIR", str(folder / "jupyter"))  # no settings but the course's own
         environment.setenv("PYTHONPATH", str(REPOSITORY))
         course = make_course(folder / "course")
@@ -32,10 +49,14 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def fresh(released: Path, tmp_path: Path) -> Callable[[], Path]:
-    """Makes a new copy of that folder, in the place of the last."""
+def fresh(
+    released: Path, tmp_path: Path, databases: Server | None, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Path]:
+    """Makes a new copy of that folder, gradebook included, in the place of the last."""
 
     def copy() -> Path:
+        if databases is not None:
+            monkeypatch.setenv(DATABASE, databases.create("copy", "original"))
         shutil.rmtree(tmp_path / "copy", ignore_errors=True)
         shutil.copytree(released, tmp_path / "copy")
         return tmp_path / "copy"

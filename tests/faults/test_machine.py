@@ -17,6 +17,7 @@ import pytest
 from autograder.course import Course
 from autograder.errors import CourseError
 from autograder.grade import Grader
+from autograder.gradebook.settings import DATABASE
 from autograder.reference import reference_script
 from autograder.release import release
 from autograder.submission import read_submission
@@ -50,6 +51,7 @@ def expected(fresh: Callable[[], Path]) -> dict[str, Any]:
     return outcome(folder / "course")
 
 
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("kilobytes", [0, 1, 4, 16, 64])
 def test_a_disk_without_space(
     fresh: Callable[[], Path], expected: dict[str, Any], tmp_path: Path, kilobytes: int
@@ -71,6 +73,7 @@ def test_a_disk_without_space(
     assert outcome(folder / "course") == expected
 
 
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 def test_a_gradebook_that_somebody_else_has_locked(
     fresh: Callable[[], Path], expected: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -84,6 +87,7 @@ def test_a_gradebook_that_somebody_else_has_locked(
     assert outcome(folder / "course") == expected
 
 
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("content", [b"", b"this is no database" * 1000])
 def test_a_gradebook_that_is_lost_or_broken(
     fresh: Callable[[], Path], expected: dict[str, Any], tmp_path: Path, content: bytes
@@ -102,6 +106,7 @@ def test_a_gradebook_that_is_lost_or_broken(
     assert outcome(root) == expected
 
 
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 def test_a_lock_that_cannot_be_made(fresh: Callable[[], Path], expected: dict[str, Any], tmp_path: Path) -> None:
     """Something stands where the locks are kept, as after a restored backup gone wrong."""
     folder = fresh()
@@ -112,6 +117,20 @@ def test_a_lock_that_cannot_be_made(fresh: Callable[[], Path], expected: dict[st
     assert "cannot lock" in said
     ledgers.unlink()
     kept.rename(ledgers)
+    assert not sentence(lambda: travel(folder / "course", folder / "ada.zip"), tmp_path / "said")
+    assert outcome(folder / "course") == expected
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+def test_a_gradebook_whose_server_is_gone(
+    fresh: Callable[[], Path], expected: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fresh()
+    address = os.environ[DATABASE]
+    monkeypatch.setenv(DATABASE, f"{address}-nowhere")
+    said = sentence(lambda: travel(folder / "course", folder / "ada.zip"), tmp_path / "said")
+    assert "the gradebook cannot be used" in said
+    monkeypatch.setenv(DATABASE, address)
     assert not sentence(lambda: travel(folder / "course", folder / "ada.zip"), tmp_path / "said")
     assert outcome(folder / "course") == expected
 
