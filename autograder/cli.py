@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -135,6 +135,28 @@ def feedback_command(slug: Slug) -> None:
         raise CourseError(f"nobody has been graded yet; run `course grade {slug}` first")
     if any(isinstance(page, CourseError) for page in pages.values()):
         raise typer.Exit(1)
+
+
+@app.command("extend")
+def extend_command(
+    slug: Slug,
+    student: Annotated[str, typer.Argument(metavar="STUDENT")],
+    until: Annotated[datetime | None, typer.Option(help="Their due date, in the course's time zone.")] = None,
+    days: Annotated[float | None, typer.Option(min=0, help="So many days after everybody's due date.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="Take it back.")] = False,
+) -> None:
+    """Give one student another due date."""
+    from autograder.gradebook.extend import extend
+
+    course = Course.find()
+    assignment = course.assignment(slug)
+    if (until is not None) + (days is not None) + none != 1:
+        raise typer.BadParameter("say one of --until, --days and --none")
+    due = until.replace(tzinfo=course.timezone) if until else None
+    if days is not None and assignment.due is not None:
+        due = assignment.due + timedelta(days=days)
+    extend(course, assignment.slug, student, due)
+    console.print(f"{student}: {f'due {due:%Y-%m-%d %H:%M %Z}' if due else 'due as everybody'}", highlight=False)
 
 
 @app.command("export")

@@ -22,6 +22,7 @@ from nbgrader.api import Grade as GradeRow
 
 from autograder.course import Assignment
 from autograder.errors import CourseError
+from autograder.gradebook import ledger
 from autograder.gradebook.lateness import penalty
 from autograder.report.page import CHECK, Grade
 
@@ -141,9 +142,12 @@ def _cells(gradebook: Gradebook, notebook: SubmittedNotebook) -> Cells:
 
 
 def _reckon_lateness(assignment: Assignment, notebook: SubmittedNotebook, cells: Cells) -> None:
-    """By the due date of `course.toml`, the time of arrival, and the extension that nbgrader grants."""
+    """By the due date of `course.toml`, the time of arrival, and the extension that `course extend` or nbgrader granted."""
     submission = notebook.assignment
     submission.assignment.duedate = _naive_utc(assignment.due)
+    own = ledger.read(assignment, submission.student.id).due
+    if own is not None and assignment.due is not None:
+        submission.extension = own - assignment.due
     points = score = 0.0
     for grade, cell in cells.values():
         given = grade.auto_score if grade.manual_score is None else grade.manual_score

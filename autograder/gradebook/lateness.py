@@ -1,7 +1,7 @@
 """What lateness costs.
 
 A submission's time is when it arrived by the instructor's clock (`intake` says how that is known), never what the
-student's computer claims. Extensions are nbgrader's own, granted for each student.
+student's computer claims. Extensions are granted to each student, by `course extend` or by nbgrader.
 """
 
 from __future__ import annotations

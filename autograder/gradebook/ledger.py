@@ -34,11 +34,13 @@ class Arrival(BaseModel):
 class Ledger(BaseModel):
     """All submissions of one student for one assignment.
 
+    `due` is a due date of the student's own.
     `wrote` holds the SHA-256 of every notebook that intake put where nbgrader looks: any other is a person's doing.
     `leftover` are files that are copied and still have to go, should intake be interrupted in between.
     """
 
     arrivals: dict[int, Arrival] = {}
+    due: AwareDatetime | None = None
     wrote: list[str] = []
     leftover: list[str] = []
 

@@ -84,7 +84,7 @@ def record(
     config = load(course)
     coursedir = CourseDirectory(config=config, assignment_id=slug)
     recorded: list[Recorded] = []
-    with _gradebook(coursedir, assignment) as gradebook:
+    with opened(course, assignment) as gradebook:
         for student in students:
             with alone(assignment, "grading"):
                 failure = _autograde(assignment, coursedir, config, student)
@@ -107,7 +107,7 @@ def scores(course: Course, slug: str) -> dict[str, Score]:
         CourseError: the gradebook cannot be opened, or the assignment is not in it.
     """
     assignment = current(course.root, slug)
-    with _gradebook(CourseDirectory(config=load(course)), assignment) as gradebook:
+    with opened(course, assignment) as gradebook:
         for student in books.penalties(gradebook, assignment):
             books.refresh_penalty(gradebook, assignment, student)
         return _scores(gradebook, assignment)
@@ -137,8 +137,13 @@ def _autograde(assignment: Assignment, coursedir: CourseDirectory, config: Confi
 
 
 @contextmanager
-def _gradebook(coursedir: CourseDirectory, assignment: Assignment) -> Iterator[Gradebook]:
-    """The gradebook, with the assignment in it."""
+def opened(course: Course, assignment: Assignment) -> Iterator[Gradebook]:
+    """The gradebook, with the assignment in it.
+
+    Raises:
+        CourseError: it cannot be used, or the assignment is not in it.
+    """
+    coursedir = CourseDirectory(config=load(course))
     try:
         with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
             try:

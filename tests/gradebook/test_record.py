@@ -7,6 +7,7 @@ from nbgrader.api import Gradebook
 
 from autograder.course import Course
 from autograder.errors import CourseError
+from autograder.gradebook.extend import extend
 from autograder.gradebook.intake import receive
 from autograder.gradebook.record import record, scores
 from autograder.gradebook.settings import database
@@ -166,6 +167,27 @@ def test_an_extension_that_nbgrader_grants_counts(course, desk, oracle):
     with book(course) as gradebook:
         gradebook.grant_extension("mini", "ada", days=2)
     assert scores(course, "mini")["ada"].penalty == 0.0
+
+
+@pytest.mark.parametrize("graded_first", [False, True])
+def test_a_due_date_of_ones_own_counts_and_can_be_taken_back(course, desk, oracle, graded_first):
+    late(course, desk, days=1.5)
+    course = Course.load(course.root)
+    due = course.assignment("mini").due
+    if graded_first:
+        assert record(course, "mini", ["ada"])[0].score.penalty > 0
+    extend(course, "mini", "ada", due + timedelta(days=2))
+    record(course, "mini", ["ada"])
+    assert scores(course, "mini")["ada"].penalty == 0.0
+    extend(course, "mini", "ada", due + timedelta(days=1))
+    assert scores(course, "mini")["ada"].penalty == pytest.approx(0.1 * 7)
+    extend(course, "mini", "ada", None)
+    assert scores(course, "mini")["ada"].penalty == pytest.approx(0.2 * 7)
+
+
+def test_without_a_due_date_there_is_nothing_to_extend(course):
+    with pytest.raises(CourseError, match="no due date"):
+        extend(course, "mini", "ada", datetime(2027, 2, 12, tzinfo=UTC))
 
 
 def test_a_students_own_timestamp_is_not_believed(course, desk, oracle):
