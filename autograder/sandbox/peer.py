@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
@@ -41,6 +42,7 @@ class Peer(ABC):
         self.leases = Leases()
         self.nodes: dict[int, Node] = {}
         self.nesting = 0
+        self.turn: AbstractContextManager[Any] = nullcontext()  # held by the one thread of several that may speak
         self._known: dict[int, State] = {}  # of the modules that are lent: what the other end knows
         self._mirrors: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
@@ -145,14 +147,15 @@ class Peer(ABC):
             Exception: what the other end's code raised, as `error_from` builds it.
             ProtocolError, Timeout: the conversation is over.
         """
-        if returned := self.leases.give_back():
-            message["free"] = returned
-        self.channel.send(message, tensors, differentiable)
-        while True:
-            reply = self.channel.receive()
-            if "op" not in reply.header:
-                break
-            self.serve(reply)
+        with self.turn:
+            if returned := self.leases.give_back():
+                message["free"] = returned
+            self.channel.send(message, tensors, differentiable)
+            while True:
+                reply = self.channel.receive()
+                if "op" not in reply.header:
+                    break
+                self.serve(reply)
         if "error" in reply.header:
             raise self.error_from(reply.header["error"])
         return reply
@@ -178,13 +181,14 @@ class Peer(ABC):
 
     def call(self, callee: Any, args: Sequence[Any], kwargs: Mapping[str, Any], method: str = "__call__") -> Any:
         """Call something that lives at the other end, as if it were here: autograd included."""
-        outgoing = Outgoing()
-        tree = self.encode([callee, list(args), dict(kwargs)], outgoing)
-        message = {"op": "call", "tree": tree, "method": method, "grad": torch.is_grad_enabled()}
-        reply, outputs = self.ask(message, outgoing.linked, outgoing.sent)
-        incoming = Incoming(outputs)
-        self.take_changes(reply.header, incoming, outgoing)
-        return self.value(reply.header, incoming)
+        with self.turn:
+            outgoing = Outgoing()
+            tree = self.encode([callee, list(args), dict(kwargs)], outgoing)
+            message = {"op": "call", "tree": tree, "method": method, "grad": torch.is_grad_enabled()}
+            reply, outputs = self.ask(message, outgoing.linked, outgoing.sent)
+            incoming = Incoming(outputs)
+            self.take_changes(reply.header, incoming, outgoing)
+            return self.value(reply.header, incoming)
 
     def take_changes(self, header: dict[str, Any], incoming: Incoming, outgoing: Outgoing) -> None:
         """Apply what the call changed: values one by one, and modules that have to be described anew."""
@@ -214,23 +218,26 @@ class Peer(ABC):
     def serve(self, request: Message) -> None:
         """Carry out one request of the other end and send the reply."""
         header = request.header
-        self.nesting += 1
-        try:
-            verb = header.get("op")
-            if not isinstance(verb, str) or verb not in self.verbs:
-                raise ProtocolError("a request that is not served here")
-            if self.nesting > MAX_NESTING:
-                raise RecursionError("maximum depth of calls within calls across the sandbox boundary exceeded")
-            self.take_back(header)
-            with torch.set_grad_enabled(header.get("grad") is not False):
-                reply = getattr(self, f"serve_{verb}")(request)
-            self.channel.send(*reply)
-        except (ProtocolError, Timeout):
-            raise
-        except BaseException as error:
-            self.channel.send({"error": self.error_to(error)})
-        finally:
-            self.nesting -= 1
+        with ExitStack() as until_answered:
+            self.nesting += 1
+            try:
+                verb = header.get("op")
+                if not isinstance(verb, str) or verb not in self.verbs:
+                    raise ProtocolError("a request that is not served here")
+                if self.nesting > MAX_NESTING:
+                    raise RecursionError("maximum depth of calls within calls across the sandbox boundary exceeded")
+                self.take_back(header)
+                with torch.set_grad_enabled(header.get("grad") is not False):
+                    reply = getattr(self, f"serve_{verb}")(request)
+                until_answered.enter_context(self.turn)
+                self.channel.send(*reply)
+            except (ProtocolError, Timeout):
+                raise
+            except BaseException as error:
+                until_answered.enter_context(self.turn)
+                self.channel.send({"error": self.error_to(error)})
+            finally:
+                self.nesting -= 1
 
     @abstractmethod
     def error_to(self, error: BaseException) -> dict[str, Any]:

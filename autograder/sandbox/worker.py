@@ -12,8 +12,9 @@ import functools
 import operator
 import random
 import sys
+import threading
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class WorkerPeer(Peer):
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel)
+        self.turn = threading.RLock()
         module = types.ModuleType(NAMESPACE)
         sys.modules[NAMESPACE] = module
         self.namespace = vars(module)
@@ -72,6 +74,15 @@ class WorkerPeer(Peer):
         if "seed" in request.header:
             seed_everything(request.header["seed"])
         super().serve(request)
+
+    def request(
+        self, message: dict[str, Any], tensors: Sequence[torch.Tensor] = (), differentiable: Sequence[bool] = ()
+    ) -> Message:
+        """As `Peer.request`, for one thread after the other, while the other end waits for an answer."""
+        with self.turn:
+            if not self.nesting:
+                raise RuntimeError("what was passed to a call can be used only until the call returns")
+            return super().request(message, tensors, differentiable)
 
     def serve_run(self, request: Message) -> Message:
         """Run one cell; the callables that the namespace holds afterwards."""
