@@ -37,7 +37,10 @@ def graded(course, mini, oracle, notebook, download):  # noqa: F811
     """Collect an archive, record it, and give every written answer a grade."""
 
     def run(names: dict[str, str], manual: float | None = 1.0) -> None:
-        files = {name: notebook(square=f"# square: {points}", answer="Two signs make none.") for name, points in names.items()}
+        files = {
+            name: notebook(square=f"# square: {points}", answer="Two signs make none.")
+            for name, points in names.items()
+        }
         students = [one.student for one in collect(course, "mini", download(files))]
         record(course, "mini", students)
         with Gradebook(database(course), course.id) as gradebook:
