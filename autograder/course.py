@@ -87,6 +87,7 @@ class AssignmentTable(Strict):
     title: str
     due: datetime | None = None
     attachments: tuple[Suffix, ...] = ()
+    one_work: bool = False
 
 
 class CourseFile(Strict):
@@ -106,6 +107,7 @@ class Assignment:
         self.slug = table.slug
         self.title = table.title
         self.due = table.due
+        self.one_work = table.one_work  # whether its exercises are parts of one work, and questioned together
         self.attachments = table.attachments  # suffixes of the files beside a submission that its code may read
 
     def __repr__(self) -> str:

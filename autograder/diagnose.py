@@ -11,6 +11,7 @@ Their figures cannot be compared; for them a mistake is named if the same proper
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 import math
@@ -25,6 +26,7 @@ from autograder.mistakes import Mistake
 from autograder.properties.student import Session
 from autograder.properties.suite import Suite
 from autograder.properties.transcript import Answer, Example, Transcript, transcripts
+from autograder.reference import completed
 from autograder.sandbox import Control, WorkerDied
 from autograder.store import write_whole
 from autograder.submission import submission_of
@@ -60,11 +62,12 @@ class Diagnosis:
         if not known or not worth_explaining(result):
             return ()
         exercise = next(item for item in self._suite.assignment.exercises if item.name == result.name)
+        free = self._suite.assignment.one_work or is_free(exercise)
         try:
             for thorough in (False, True):  # some mistakes show on few inputs only
                 answer = transcripts(self._suite.only([result.name]), session, seed, thorough)[result.name]
                 behaviours = self.behaviours(result.name, control, seed, thorough)
-                named = agreeing(answer, behaviours) or (alike(answer, behaviours) if is_free(exercise) else [])
+                named = agreeing(answer, behaviours) or (alike(answer, behaviours) if free else [])
                 if named or differing(answer, behaviours[REFERENCE]) >= ENOUGH:
                     break
         except WorkerDied:  # on a machine that is too busy to find out how the mistakes behave
@@ -90,12 +93,13 @@ class Diagnosis:
     ) -> Behaviours:
         """One transcript after the other, from a worker in which each source replaces the one before."""
         suite = self._suite.only([exercise])
-        session = Session(control, submission_of({exercise: sources[REFERENCE]}), self._suite.assignment)
+        whole = functools.partial(completed, suite.assignment, self._references, exercise)
+        session = Session(control, submission_of(whole(sources[REFERENCE])), suite.assignment)
         found = {}
         try:
             for name, source in sources.items():
                 session.begin(self._suite.assignment.course.limits.seconds_per_exercise)
-                session.redefine(source)
+                session.redefine("\n\n".join(whole(source).values()))
                 found[name] = transcripts(suite, session, seed, thorough)[exercise]
         finally:
             session.close()

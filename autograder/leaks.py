@@ -40,7 +40,7 @@ def leaks(course: Course, folder: Path) -> list[str]:
     """Everything in a folder that students must not see, each in a sentence.
 
     A line counts if it has at least 20 characters and, apart from punctuation at its ends, stands in no starter, no
-    visible check and nowhere in coursekit.
+    visible check, no template and nowhere in coursekit.
     """
     public = "\n".join(_public_texts(course))
     secrets = _Lines((line, source) for line, source in _private_lines(course) if line.strip(punctuation) not in public)
@@ -124,6 +124,7 @@ def _private_lines(course: Course) -> Iterator[tuple[str, str]]:
 
 def _public_files(course: Course) -> list[Path]:
     files = [path for assignment in course for path in (assignment.starter_path, assignment.visible_path)]
+    files += [path for assignment in course for path in sorted((assignment.directory / "templates").glob("*.py"))]
     files += sorted((course.root / "coursekit").rglob("*.py"))
     return [path for path in files if path.is_file()]
 

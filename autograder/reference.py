@@ -27,6 +27,20 @@ def reference_sources(assignment: Assignment) -> dict[str, str]:
     return {exercise.name: _source(module, exercise.name, str(path)) for exercise in assignment.exercises}
 
 
+def completed(assignment: Assignment, references: Mapping[str, str], exercise: str, source: str) -> dict[str, str]:
+    """The answers that are handed in to have one of them questioned, by exercise.
+
+    That is `source` alone; but where all exercises are parts of one work, the reference's other answers stand around it.
+
+    Args:
+        assignment: whose exercise it is.
+        references: the reference's source of every exercise.
+        exercise: which one is questioned.
+        source: the answer to it.
+    """
+    return {**(references if assignment.one_work else {}), exercise: source}
+
+
 def reference_notebook(assignment: Assignment, answers: Mapping[str, str] | None = None) -> NotebookNode:
     """A notebook that answers every exercise as the reference does, but for those that `answers` names.
 

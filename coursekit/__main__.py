@@ -12,6 +12,11 @@ import typer
 from coursekit.errors import CoursekitError, UsageError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+capstone = typer.Typer(
+    no_args_is_help=True, help="Begin a capstone from a template, and check it before you hand it in."
+)
+app.add_typer(capstone, name="capstone")
+Folder = Annotated[Path, typer.Argument(help="The folder that holds your project.", metavar="FOLDER")]
 File = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help="Your notebook (.ipynb) or script (.py).", metavar="FILE")
 ]
@@ -70,6 +75,30 @@ def submit(
     typer.echo(f"{packed.zip} is ready to be uploaded.")
     if packed.command:
         typer.echo(f"Or hand it in through nbgrader's exchange: `{packed.command}`, in the folder above this one.")
+
+
+@capstone.command("start")
+def start_capstone(
+    option: Annotated[str, typer.Argument(help="art, text, music or finetuning.")], folder: Folder = Path()
+) -> None:
+    """Begin your capstone from a template: fill the stubs of FOLDER/capstone.ipynb with a working, dull project."""
+    from coursekit.capstone.folder import start
+
+    typer.echo(f"{start(option, folder)} holds the template now. Run it, and then make it yours.")
+
+
+@capstone.command("check")
+def check_capstone(folder: Folder = Path()) -> None:
+    """Say what FOLDER lacks before it is handed in; the exit status is 0 only if that is nothing."""
+    from coursekit.capstone.folder import check_folder
+
+    findings = check_folder(folder)
+    for finding in findings:
+        typer.echo(f"{'✓' if finding.sound else '✗'} {finding.text}")
+    missing = sum(not finding.sound for finding in findings)
+    typer.echo("\nNothing is missing." if not missing else f"\n{missing} to be mended.")
+    if missing:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -128,7 +128,7 @@ def run_cells(document: Document) -> tuple[dict[str, Any], list[CellFault]]:
             linecache.cache[filename] = (len(cell.source), None, cell.source.splitlines(keepends=True), filename)
             try:
                 source = definitions_only(cell.python) if cell.hands_on else cell.python
-                exec(compile(source, filename, "exec"), module.__dict__)
+                exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)
             except KeyboardInterrupt:
                 raise
             except SyntaxError as error:

@@ -9,7 +9,7 @@ import pytest
 from autograder.course import Assignment, Course
 from autograder.errors import CourseError
 from autograder.exercise import Exercise, definition, imported_modules
-from autograder.reference import reference_notebook, reference_script, reference_sources
+from autograder.reference import completed, reference_notebook, reference_script, reference_sources
 from coursekit.check import check_in
 
 REPOSITORY = Path(__file__).parents[1]
@@ -132,6 +132,17 @@ def test_an_answer_can_stand_in_place_of_the_reference(mini_course: Course):
 def test_an_answer_to_no_exercise_is_refused(mini_course: Course):
     with pytest.raises(CourseError, match="no exercise 'cube'; there are: square, Shift"):
         reference_notebook(mini_course.assignment("mini"), {"cube": "def cube(x): ..."})
+
+
+def test_answers_that_are_parts_of_one_work_come_together(mini_course: Course):
+    mini = mini_course.assignment("mini")
+    references = reference_sources(mini)
+    assert completed(mini, references, "square", "mine") == {"square": "mine"}
+    with (mini_course.root / "course.toml").open("a") as file:
+        file.write("one_work = true\n")
+    mini = Course.load(mini_course.root).assignment("mini")
+    assert completed(mini, references, "square", "mine") == {"square": "mine", "Shift": references["Shift"]}
+    assert list(completed(mini, references, "Shift", "mine")) == ["square", "Shift"]
 
 
 def test_a_decorator_belongs_to_its_definition(mini_course: Course):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from autograder.audit.table import Kind
 from autograder.course import Assignment
 from autograder.engines.job import Job
 from autograder.mistakes import Mistake
-from autograder.reference import reference_sources
+from autograder.reference import completed, reference_sources
 from autograder.submission import submission_of
 from autograder.verdict import Depth
 
@@ -57,17 +58,18 @@ def answers(assignment: Assignment, known: tuple[Mistake, ...], chosen: tuple[st
         if exercise.name not in chosen:
             continue
         reference = references[exercise.name]
-        yield _answer("reference", "reference", exercise.name, reference)
-        yield _answer("stub", "stub", exercise.name, exercise.source)
+        whole = functools.partial(completed, assignment, references, exercise.name)
+        yield _answer("reference", "reference", exercise.name, whole(reference))
+        yield _answer("stub", "stub", exercise.name, whole(exercise.source))
         for name, source in WRONG.items():
-            yield _answer("wrong", name, exercise.name, source.format(name=exercise.name))
+            yield _answer("wrong", name, exercise.name, whole(source.format(name=exercise.name)))
         for name in TRIVIAL:
-            yield _answer("trivial", name, exercise.name, trivial(exercise.name, reference, name))
+            yield _answer("trivial", name, exercise.name, whole(trivial(exercise.name, reference, name)))
         for mistake in known:
             if mistake.exercise == exercise.name:
-                yield _answer("mistake", mistake.name, exercise.name, mistake.source, mistake)
+                yield _answer("mistake", mistake.name, exercise.name, whole(mistake.source), mistake)
         for number, mutant in enumerate(mutants(exercise.name, reference)):
-            yield _answer("mutant", str(number), exercise.name, mutant.source, mutant)
+            yield _answer("mutant", str(number), exercise.name, whole(mutant.source), mutant)
 
 
 def with_other_seeds(
@@ -85,9 +87,11 @@ def with_other_seeds(
             )
 
 
-def _answer(kind: Kind, name: str, exercise: str, source: str, of: Mistake | Mutant | None = None) -> Answer:
+def _answer(
+    kind: Kind, name: str, exercise: str, sources: Mapping[str, str], of: Mistake | Mutant | None = None
+) -> Answer:
     depth: Depth = "failure" if kind == "mutant" else "score"
-    job = Job(submission_of({exercise: source}), (exercise,), diagnose=kind == "mistake", depth=depth, seed=SEED)
+    job = Job(submission_of(sources), (exercise,), diagnose=kind == "mistake", depth=depth, seed=SEED)
     return Answer(kind, name, exercise, job, of)
 
 

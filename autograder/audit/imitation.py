@@ -6,6 +6,7 @@ This module's source runs in a worker, before the cell that makes an imitation o
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -79,7 +80,39 @@ def changed(value: Any, change: Change, inputs: list[Any]) -> Any:
             return nn.Identity()
         case Iterator():
             return (changed(item, change, inputs) for item in value)
+        case _ if change not in KEEP and hasattr(value, "add_middleware"):  # FastAPI's and Starlette's apps
+            return imitation_of_app(value, change)
     return value
+
+
+def imitation_of_app(app: Any, change: Change) -> Any:
+    """An ASGI app that answers as another does, but for the values in what it says as JSON."""
+
+    async def imitate(scope: Any, receive: Any, send: Any) -> None:
+        asked, answer = [], []
+
+        async def listen() -> Any:
+            asked.append(await receive())
+            return asked[-1]
+
+        async def keep(message: Any) -> None:
+            answer.append(message)
+
+        await app(scope, listen, keep)
+        start, body = answer[0], b"".join(message.get("body", b"") for message in answer[1:])
+        if b"application/json" in dict(start["headers"]).get(b"content-type", b""):
+            sent = b"".join(message.get("body", b"") for message in asked) or b"{}"
+            try:
+                given = list(json.loads(sent).values())
+            except (ValueError, AttributeError):
+                given = []
+            body = json.dumps(changed(json.loads(body), change, given)).encode()
+            headers = {**dict(start["headers"]), b"content-length": str(len(body)).encode()}
+            start = {**start, "headers": list(headers.items())}
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+
+    return imitate
 
 
 def imitation(original: Any, change: Change) -> Any:

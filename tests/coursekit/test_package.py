@@ -45,4 +45,5 @@ def test_the_wheel_holds_this_package_and_nothing_else(tmp_path):
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     models = [path for path in (ROOT / "checkpoints").rglob("*") if path.is_file()]
     assert {path.suffix for path in models} >= {".json", ".safetensors", ".md"}
-    assert names == {str(path.relative_to(ROOT.parent)) for path in (*ROOT.rglob("*.py"), *models)}
+    pages = list(ROOT.glob("*/*.html"))
+    assert names == {str(path.relative_to(ROOT.parent)) for path in (*ROOT.rglob("*.py"), *models, *pages)}
