@@ -30,14 +30,13 @@ def databases(request: pytest.FixtureRequest) -> Server | None:
 
 
 @pytest.fixture(scope="session")
-def released(tmp_path_factory: pytest.TempPathFactory, databases: Server | None) -> Iterator[Path]:
+def released(tmp_path_factory: pytest.TempPathFactory, databases: Server | None) -> Path:
     """A folder with a released course in which ben is graded, and an archive with the submission of ada."""
     folder = tmp_path_factory.mktemp("faults")
-    with pytest.MonkeyPatch.context() as environment:
+    with pytest.MonkeyPatch.context() as environment:  # which other tests must not meet
+        set_apart(environment, folder)
         if databases is not None:
             environment.setenv(DATABASE, databases.create("original"))
-        environment.setenv("JUPYTER_CONFIG_DIR", str(folder / "jupyter"))  # no settings but the course's own
-        environment.setenv("PYTHONPATH", str(REPOSITORY))
         course = make_course(folder / "course")
         shutil.copy(REPOSITORY / "nbgrader_config.py", course.root)
         release(course, ["mini"])
@@ -45,7 +44,13 @@ def released(tmp_path_factory: pytest.TempPathFactory, databases: Server | None)
             with zipfile.ZipFile(folder / f"{student}.zip", "w") as archive:
                 archive.writestr(f"{student}/mini.ipynb", nbformat.writes(_filled_in(course, *points)))
         travel(course.root, folder / "ben.zip")
-        yield folder
+    return folder
+
+
+def set_apart(environment: pytest.MonkeyPatch, folder: Path) -> None:
+    """No settings but the course's own."""
+    environment.setenv("JUPYTER_CONFIG_DIR", str(folder / "jupyter"))
+    environment.setenv("PYTHONPATH", str(REPOSITORY))
 
 
 @pytest.fixture
@@ -53,6 +58,7 @@ def fresh(
     released: Path, tmp_path: Path, databases: Server | None, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], Path]:
     """Makes a new copy of that folder, gradebook included, in the place of the last."""
+    set_apart(monkeypatch, released)
 
     def copy() -> Path:
         if databases is not None:
