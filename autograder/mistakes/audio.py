@@ -532,7 +532,7 @@ relative_to_the_keys = edited(
         TABLE: "pairs = torch.arange(query.shape[-2])\n"
         "    back = (pairs[:, None] - pairs[None, :]).clamp(min=0)\n"
         "    vectors = distances[distances.shape[0] - 1 - back]",
-        "padded = F.pad(table, (1, 0))\n": "",
+        "    padded = F.pad(table, (1, 0))\n": "",
         "skewed = padded.reshape(*table.shape[:-2], length + 1, length)[..., 1:, :]": "skewed = (key.unsqueeze(-3) * vectors)"
         ".sum(-1)",
     },
