@@ -902,15 +902,16 @@ class TestBiasDirection:
         assert_close(turned, -received, tolerance=2e-3, what="the direction with the words of each pair exchanged")
 
     @weight(2)
-    @given(generator=generators(), one=st.integers(0, 2))
-    @settings(max_examples=5)
-    def test_a_pair_the_wrong_way_round(self, student: Any, generator: torch.Generator, one: int) -> None:
+    @given(generator=generators(), scale=st.sampled_from([0.2, 2.0]))
+    @settings(max_examples=4)
+    def test_a_pair_the_wrong_way_round(self, student: Any, generator: torch.Generator, scale: float) -> None:
         """One pair whose words are exchanged does not disturb the line, only most pairs decide which way it points."""
         direction = unit(torch.randn(3, generator=generator))
-        apart = torch.tensor([1.0, 1.5, 1.25])[:, None] * direction
-        apart[one] *= -1
-        pairs = torch.stack([apart, -apart], dim=1) + torch.randn(3, 1, 3, generator=generator)
-        assert_close(student.bias_direction(pairs), direction, tolerance=1e-3, what="the direction")
+        for one in range(3):
+            apart = scale * torch.tensor([1.0, 1.5, 1.25])[:, None] * direction
+            apart[one] *= -1
+            pairs = torch.stack([apart, -apart], dim=1) + scale * torch.randn(3, 1, 3, generator=generator)
+            assert_close(student.bias_direction(pairs), direction, tolerance=1e-3, what="the direction")
 
 
 @exercise("remove_direction")

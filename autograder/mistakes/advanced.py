@@ -897,7 +897,7 @@ checkpoints_without_gradients = edited(
 checkpoints_of_the_older_kind = edited(
     reference.checkpointed,
     {"use_reentrant=False": "use_reentrant=True"},
-    says="The older way of checkpointing gives no gradients to torch.autograd.grad, and none where x requires none.",
+    says="The older way of checkpointing knows only `backward`, and gives no gradients where x requires none.",
 )
 checkpoints_that_forget_their_dice = edited(
     reference.checkpointed,
