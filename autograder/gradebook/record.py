@@ -104,7 +104,7 @@ def scores(course: Course, slug: str) -> dict[str, Score]:
     """Everyone's score as the gradebook has it, with what graders changed, and with lateness reckoned anew.
 
     Raises:
-        CourseError: the gradebook cannot be opened, or the assignment is not in it.
+        CourseError: the gradebook cannot be opened, or the assignment is not in it, or someone broke a ledger.
     """
     assignment = current(course.root, slug)
     with opened(course, assignment) as gradebook:

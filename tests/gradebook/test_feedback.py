@@ -7,8 +7,9 @@ from nbgrader.api import Gradebook
 
 from autograder.course import Course
 from autograder.errors import CourseError
+from autograder.gradebook import books
 from autograder.gradebook.ledger import ledgers
-from autograder.gradebook.record import record, scores
+from autograder.gradebook.record import record
 from autograder.gradebook.settings import database
 from autograder.report.feedback import feedback
 from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult
@@ -107,7 +108,8 @@ def test_a_page_does_not_outlive_the_score_it_shows(page, course, mini, oracle, 
     fault(oracle, mini)
     [recorded] = record(course, "mini", ["ada"])
     assert recorded.score is None
-    assert scores(course, "mini")["ada"].grades["square"].score is None
+    with Gradebook(database(course), course.id) as gradebook:
+        assert books.grades(gradebook, mini, "ada")["ada"]["square"].score is None
     assert not (course.root / "feedback" / "ada" / "mini").exists()
     assert feedback(course, "mini") == {}
 
