@@ -1,10 +1,12 @@
 """Serving: asking an app without a network, batches, limits, the page, and all of it on a real port with a real browser."""
 
 import asyncio
+import importlib
 import json
 import os
 import re
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Page, expect
 
+from autograder.course import Course
+from autograder.reference import reference_sources
 from coursekit.serving import (
     PAGE_HEADERS,
     Batcher,
@@ -416,6 +420,25 @@ def test_a_long_prompt_loses_its_beginning(tiny_gpt: tuple[object, object]):
 
 
 # ---- the way to the cloud
+
+
+def test_the_app_of_the_deployment_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As docs/deploy.md says: the imports and `create_app` in answer.py, beside docs/deploy/app.py."""
+    advanced = Course.load(REPOSITORY).assignment("advanced")
+    imports = next(cell.source for cell in advanced.starter.notebook.cells if cell.cell_type == "code")
+    (tmp_path / "answer.py").write_text(f"{imports}\n\n\n{reference_sources(advanced)['create_app']}\n", "utf-8")
+    (tmp_path / "app.py").write_text((REPOSITORY / "docs" / "deploy" / "app.py").read_text("utf-8"), "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    try:
+        app = importlib.import_module("app").app
+        assert ask(app, "GET", "/health") == (200, {"status": "ok"})
+        status, answer = ask(app, "POST", "/generate", {"prompt": "One morning, Mia the mouse", "max_tokens": 5})
+        assert status == 200
+        assert answer["text"]
+    finally:
+        for name in ("app", "answer"):
+            sys.modules.pop(name, None)
 
 
 def test_the_container_file_copies_what_the_guide_names():
