@@ -34,7 +34,7 @@ def find_attachments(submission: Path, assignment: Assignment) -> tuple[tuple[At
     Raises:
         CourseError: a file cannot be read.
     """
-    kinds, limit = assignment.attachments, assignment.course.limits.attachments_mb
+    kinds, limit = assignment.attachments, assignment.limits.attachments_mb
     beside = sorted(path for path in submission.parent.iterdir() if path.suffix.lower() in kinds) if kinds else []
     found: list[Attachment] = []
     notes: list[str] = []

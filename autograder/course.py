@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from autograder.errors import CourseError
 from autograder.exercise import Exercise, Question, Starter, read_starter
@@ -81,13 +81,15 @@ class CourseTable(Strict):
 
 
 class AssignmentTable(Strict):
-    """One `[[assignment]]` table."""
+    """One `[[assignment]]` table; its limits and policy are the course's, but for what it says itself."""
 
     slug: Slug
     title: str
     due: datetime | None = None
     attachments: tuple[Suffix, ...] = ()
     one_work: bool = False
+    limits: Limits = Limits()
+    policy: Policy = Policy()
 
 
 class CourseFile(Strict):
@@ -97,6 +99,18 @@ class CourseFile(Strict):
     limits: Limits = Limits()
     policy: Policy = Policy()
     assignment: list[AssignmentTable]
+
+    @field_validator("assignment", mode="before")
+    @classmethod
+    def _inherit(cls, tables: Any, info: ValidationInfo) -> Any:
+        course = {name: info.data[name].model_dump() for name in ("limits", "policy") if name in info.data}
+        try:
+            return [
+                {**table, **{name: {**values, **table.get(name, {})} for name, values in course.items()}}
+                for table in tables
+            ]
+        except (AttributeError, TypeError):
+            return tables  # not of this form at all, as pydantic will say
 
 
 class Assignment:
@@ -109,6 +123,8 @@ class Assignment:
         self.due = table.due
         self.one_work = table.one_work  # whether its exercises are parts of one work, and questioned together
         self.attachments = table.attachments  # suffixes of the files beside a submission that its code may read
+        self.limits = table.limits
+        self.policy = table.policy
 
     def __repr__(self) -> str:
         return f"Assignment({self.slug!r})"
@@ -196,8 +212,6 @@ class Course:
         self.id = file.course.id
         self.title = file.course.title
         self.timezone = ZoneInfo(file.course.timezone)
-        self.limits = file.limits
-        self.policy = file.policy
         self.assignments = {table.slug: Assignment(self, table) for table in file.assignment}
 
     @classmethod

@@ -98,7 +98,7 @@ class Diagnosis:
         found = {}
         try:
             for name, source in sources.items():
-                session.begin(self._suite.assignment.course.limits.seconds_per_exercise)
+                session.begin(self._suite.assignment.limits.seconds_per_exercise)
                 session.redefine("\n\n".join(whole(source).values()))
                 found[name] = transcripts(suite, session, seed, thorough)[exercise]
         finally:

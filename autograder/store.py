@@ -30,7 +30,7 @@ def suite_digest(assignment: Assignment) -> str:
         *sorted((HERE / "properties").glob("*.py")),
         *sorted((root / "coursekit" / "properties").glob("*.py")),
     ]
-    return digest(files, assignment.course.seed, str(assignment.course.policy.examples).encode())
+    return digest(files, assignment.course.seed, str(assignment.policy.examples).encode())
 
 
 def environment_digest(assignment: Assignment, device: str) -> str:
@@ -41,7 +41,7 @@ def environment_digest(assignment: Assignment, device: str) -> str:
         platform.machine(),
         device,
         *versions,
-        assignment.course.limits.model_dump_json(),
+        assignment.limits.model_dump_json(),
     ]
     files = [*sorted((HERE / "sandbox").glob("*.py"))]
     files += [HERE / name for name in ("verdict.py", "diagnose.py", "engines/job.py", "engines/runner.py")]

@@ -21,13 +21,10 @@ def floor_seconds(assignment: Assignment, runs: int) -> list[float]:
     """
     import_torch()
     suite = load_suite(assignment)
-    course = assignment.course
     seconds = []
     for run in range(runs + 1):
         start = time.perf_counter()
-        examination = examine(
-            suite, suite.reference, limits=course.limits, examples=course.policy.examples, seed=course.seed
-        )
+        examination = examine(suite, suite.reference, seed=assignment.course.seed)
         elapsed = time.perf_counter() - start
         earned = sum(result.earned for result in examination.exercise_results())
         assert abs(earned - assignment.points) < 1e-6, f"the reference earned {earned} of {assignment.points}"

@@ -42,7 +42,7 @@ def grade_exercise(root: str, slug: str, exercise: str, namespace: dict[str, Any
     whole = load_suite(course.assignment(slug))
     suite = Suite(whole.assignment, whole.module, whole.reference, {exercise: whole.properties[exercise]})
     student = SimpleNamespace(**{name: value for name, value in namespace.items() if not name.startswith("_")})
-    examination = examine(suite, student, limits=course.limits, examples=course.policy.examples, seed=course.seed)
+    examination = examine(suite, student, seed=course.seed)
     return examination.exercise_results()[0].earned
 
 

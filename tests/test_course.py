@@ -38,6 +38,19 @@ def test_points_are_those_of_exercises(mini_course):
     assert mini.points == 5
 
 
+def test_an_assignment_has_the_limits_and_policy_of_the_course_but_for_what_it_says(load):
+    course = load(
+        MINIMAL + "[limits]\nseconds_per_call = 5\ndisk_mb = 80\n[policy]\nlate_days = 2\n"
+        "[[assignment]]\nslug = 'a'\ntitle = 'A'\n"
+        "[[assignment]]\nslug = 'b'\ntitle = 'B'\nlimits.seconds_per_call = 30\npolicy = {reveal = 'message'}\n"
+    )
+    a, b = course
+    assert (a.limits.seconds_per_call, b.limits.seconds_per_call) == (5, 30)
+    assert a.limits.disk_mb == b.limits.disk_mb == 80
+    assert (a.policy.reveal, b.policy.reveal) == ("counterexample", "message")
+    assert a.policy.late_days == b.policy.late_days == 2
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -47,6 +60,9 @@ def test_points_are_those_of_exercises(mini_course):
         (MINIMAL + "[policy]\nreveal = 'everything'\n[[assignment]]\nslug = 'a'\ntitle = 'A'\n", "policy.reveal"),
         (MINIMAL + "[limits]\nmemory_mb = -1\n[[assignment]]\nslug = 'a'\ntitle = 'A'\n", "limits.memory_mb"),
         (MINIMAL + "[limits]\nmemory = 1\n[[assignment]]\nslug = 'a'\ntitle = 'A'\n", "limits.memory"),
+        (MINIMAL + "[[assignment]]\nslug = 'a'\ntitle = 'A'\nlimits = 3\n", "assignment.0.limits"),
+        (MINIMAL + "[assignment]\nslug = 'a'\ntitle = 'A'\n", "assignment"),
+        (MINIMAL + "[[assignment]]\nslug = 'a'\ntitle = 'A'\npolicy.reveal = 'all'\n", "assignment.0.policy.reveal"),
         (MINIMAL + "timezone = 'Mars/Olympus'\n[[assignment]]\nslug = 'a'\ntitle = 'A'\n", "Mars/Olympus"),
         (MINIMAL + "[[assignment]]\nslug = '../a'\ntitle = 'A'\n", "slug"),
         (MINIMAL + "[[assignment]]\nslug = 'a'\ntitle = 'A'\n[[assignment]]\nslug = 'a'\ntitle = 'B'\n", "twice"),

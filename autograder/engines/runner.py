@@ -37,8 +37,7 @@ def compute(
     """
     if submission.problem is not None:
         return with_results(blank, unread_results(suite, submission.problem))
-    course = suite.assignment.course
-    seed = course.seed if seed is None else seed
+    seed = suite.assignment.course.seed if seed is None else seed
     start = time.perf_counter()
     session = Session(control, submission, suite.assignment)
     try:
@@ -50,8 +49,6 @@ def compute(
         examination = examine(
             suite,
             session,
-            limits=course.limits,
-            examples=course.policy.examples,
             seed=seed,
             depth=depth,
         )

@@ -108,7 +108,7 @@ class WarmParent:
             self.run(job, control, writing)
         os.close(writing)
         control.close()  # the runner's copy remains; when the runner ends, so do its workers
-        limit = self.assignment.course.limits.seconds_per_submission + GRACE_SECONDS
+        limit = self.assignment.limits.seconds_per_submission + GRACE_SECONDS
         runner = Runner(job["id"], pid, reading, time.monotonic() + limit)
         self.runners[pid] = runner
         return runner
@@ -184,10 +184,7 @@ def _rehearse(suite: Suite) -> None:
     """
     from autograder.properties.plugin import examine
 
-    course = suite.assignment.course
-    examination = examine(
-        suite, suite.reference, limits=course.limits, examples=course.policy.examples, seed=course.seed
-    )
+    examination = examine(suite, suite.reference, seed=suite.assignment.course.seed)
     for result in examination.exercise_results():
         for item in result.properties:
             if item.outcome != "passed":

@@ -153,7 +153,7 @@ def _reckon_lateness(assignment: Assignment, notebook: SubmittedNotebook, cells:
         given = grade.auto_score if grade.manual_score is None else grade.manual_score
         score += (given or 0.0) + (grade.extra_credit or 0.0)
         points += cell.max_score
-    off = penalty(assignment.course.policy, points, score, submission.total_seconds_late)
+    off = penalty(assignment.policy, points, score, submission.total_seconds_late)
     notebook.late_submission_penalty = off or None
 
 

@@ -83,7 +83,7 @@ class SaveScores(CourseContext, NbGraderPreprocessor):
             if cell.cell_type == "code":
                 score, _ = determine_grade(cell, self.log)
                 results[name] = books.Result(points, score)
-                result = revealed(exercise.shown_by(cell), assignment.course.policy.reveal)
+                result = revealed(exercise.shown_by(cell), assignment.policy.reveal)
                 comments[name.removeprefix(CHECK)] = exercise.to_text(result) or None
             else:
                 answered = name not in nb.metadata[NOTES]["unanswered"]

@@ -42,6 +42,4 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(sandbox.close)
         student = Session(sandbox.control, read_submission(file, assignment), assignment)
         student.load()
-    config.pluginmanager.register(
-        Examination(suite, student, limits=course.limits, examples=course.policy.examples, seed=course.seed, loud=True)
-    )
+    config.pluginmanager.register(Examination(suite, student, seed=course.seed, loud=True))

@@ -2021,9 +2021,9 @@ def modulated(x: Tensor, kernel: Tensor, style: Tensor, demodulate: bool, eps: f
 
 
 @st.composite
-def modulation_calls(draw: st.DrawFn) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments of `modulated_conv2d`, with no weight and no style so small that eps would matter."""
-    batch, into, out = draw(sizes(1, 3)), draw(sizes(1, 3)), draw(sizes(1, 4))
+def modulation_calls(draw: st.DrawFn, least: int = 1) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments of `modulated_conv2d`: `least` input channels or more, no weight or style so small that eps would matter."""
+    batch, into, out = draw(sizes(1, 3)), draw(sizes(least, 3)), draw(sizes(1, 4))
     kernel, generator = draw(st.sampled_from([3, 1, 5])), draw(generators())
     x = torch.randn(batch, into, 4, 3, generator=generator)
     weights, style = (
@@ -2078,7 +2078,7 @@ class TestModulatedConv2d:
         assert_close(result, expected, tolerance=1e-4, what="the result")
 
     @weight(4)
-    @given(call=modulation_calls(), factor=st.sampled_from([3.0, 10.0, 0.5]))
+    @given(call=modulation_calls(least=2), factor=st.sampled_from([3.0, 10.0, 0.5]))
     @settings(max_examples=6)
     def test_size_of_the_style_is_divided_out(
         self, student: Any, call: tuple[tuple[Any, ...], dict[str, Any]], factor: float

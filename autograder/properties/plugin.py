@@ -27,7 +27,6 @@ import torch
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import FlakyFailure, HypothesisException
 
-from autograder.course import Limits
 from autograder.properties.student import Session, Student
 from autograder.properties.suite import Property, Suite
 from autograder.sandbox import StudentError, WorkerDied
@@ -110,8 +109,6 @@ class Examination:
     Args:
         suite: what counts.
         student: the submission's session, or a module to question in this very process.
-        limits: seconds for an exercise.
-        examples: drawn inputs for a property that does not say.
         seed: the course's secret.
         depth: how much is found out about an exercise that fails.
         loud: let pytest report failures, for an author at the keyboard.
@@ -122,15 +119,11 @@ class Examination:
         suite: Suite,
         student: Session | Any,
         *,
-        limits: Limits,
-        examples: int,
         seed: bytes,
         depth: Depth = "feedback",
         loud: bool = False,
     ) -> None:
         self.suite = suite
-        self.limits = limits
-        self.examples = examples
         self._seed = seed
         self._depth = depth
         self._loud = loud
@@ -207,7 +200,7 @@ class Examination:
         if self._session is None:
             return
         try:
-            self._session.begin(self.limits.seconds_per_exercise)
+            self._session.begin(self.suite.assignment.limits.seconds_per_exercise)
         except WorkerDied as death:
             self._dead[exercise] = f"not run: {death.reason}"
             return
@@ -256,7 +249,7 @@ class Examination:
     def _examples(self, chosen: settings) -> int:
         """How many inputs are drawn. A property that says nothing carries the default of when it was imported."""
         default = settings.get_profile("default").max_examples
-        return self.examples if chosen.max_examples == default else chosen.max_examples
+        return self.suite.assignment.policy.examples if chosen.max_examples == default else chosen.max_examples
 
     def _call(self, test: Callable[..., None], recorder: Recorder, arguments: dict[str, Any]) -> Failure | None:
         try:
@@ -376,12 +369,9 @@ QUIET = """
 """.split()
 
 
-def examine(
-    suite: Suite, student: Session | Any, *, limits: Limits, examples: int, seed: bytes, depth: Depth = "feedback"
-) -> Examination:
+def examine(suite: Suite, student: Session | Any, *, seed: bytes, depth: Depth = "feedback") -> Examination:
     """Run a suite on a student, in this process."""
-    examination = Examination(suite, student, limits=limits, examples=examples, seed=seed, depth=depth)
-    return examination.run()
+    return Examination(suite, student, seed=seed, depth=depth).run()
 
 
 def pytest_arguments(suite: Suite) -> list[str]:

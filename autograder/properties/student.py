@@ -35,7 +35,7 @@ class Session:
 
     def __init__(self, control: Control, submission: Submission, assignment: Assignment) -> None:
         self._control = control
-        self._limits = limits = assignment.course.limits
+        self._limits = limits = assignment.limits
         self._stubs = stubs(assignment.starter)
         self._cells = submission.cells
         self._files = [(item.name, read_attachment(submission.path, item)) for item in submission.attachments]

@@ -20,7 +20,6 @@ import torch
 from hypothesis import settings
 from hypothesis.errors import HypothesisException
 
-from autograder.course import Limits
 from autograder.properties.plugin import Examination, Recorder, without_outcomes
 from autograder.properties.student import Session
 from autograder.properties.suite import Suite
@@ -101,10 +100,8 @@ def _sampled(tensor: torch.Tensor) -> list[float]:
 class Witness(Examination):
     """Puts a suite's questions for the sake of the answers, not for points: no failure stops it."""
 
-    def __init__(
-        self, suite: Suite, session: Session, *, limits: Limits, examples: int, seed: bytes, thorough: bool
-    ) -> None:
-        super().__init__(suite, session, limits=limits, examples=examples, seed=seed, depth="score")
+    def __init__(self, suite: Suite, session: Session, *, seed: bytes, thorough: bool) -> None:
+        super().__init__(suite, session, seed=seed, depth="score")
         self._thorough = thorough
         self.transcripts: dict[str, Transcript] = {name: {} for name in suite.properties}
         session.observe(self.listen)
@@ -171,10 +168,7 @@ def transcripts(suite: Suite, session: Session, seed: bytes, thorough: bool = Fa
         seed: draws the inputs.
         thorough: with more inputs than each property draws itself, instead of few.
     """
-    course = suite.assignment.course
-    witness = Witness(
-        suite, session, limits=course.limits, examples=course.policy.examples, seed=seed, thorough=thorough
-    )
+    witness = Witness(suite, session, seed=seed, thorough=thorough)
     try:
         return witness.run().transcripts
     finally:

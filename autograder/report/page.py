@@ -138,7 +138,7 @@ def compose(
         kind: Literal["text", "code"] = "code" if cell.cell_type == "code" else "text"
         if roles.get("grade") and kind == "code":
             name = name.removeprefix(CHECK)
-            result = revealed(shown_by(cell), assignment.course.policy.reveal)
+            result = revealed(shown_by(cell), assignment.policy.reveal)
             items.append(Item(name, grades[name], result))
             parts.append(Part("result", item=items[-1]))
         elif roles.get("grade"):
