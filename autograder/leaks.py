@@ -19,7 +19,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from string import punctuation
 
@@ -42,8 +42,9 @@ def leaks(course: Course, folder: Path) -> list[str]:
     A line counts if it has at least 20 characters and, apart from punctuation at its ends, stands in no starter, no
     visible check, no template and nowhere in coursekit.
     """
-    public = "\n".join(_public_texts(course))
-    secrets = _Lines((line, source) for line, source in _private_lines(course) if line.strip(punctuation) not in public)
+    private = {line: source for line, source in _private_lines(course) if len(line) >= DISTINCTIVE}
+    known_to_all = _held({line.strip(punctuation) for line in private}, "\n".join(_public_texts(course)))
+    secrets = _Lines(line for line in private if line.strip(punctuation) not in known_to_all)
     found: dict[str, None] = {}
     known: dict[bytes, list[str]] = {}  # the package and its models stand in every assignment's folder
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -52,19 +53,21 @@ def leaks(course: Course, folder: Path) -> list[str]:
             if digest not in known:
                 known[digest] = secrets.within(data.decode("utf-8", "ignore"))
             for line in known[digest]:
-                found[f"{where} holds {secrets.source[line]}"] = None
+                found[f"{where} holds {private[line]}"] = None
     return list(found)
 
 
-def answers_left_in(assignment: Assignment) -> list[str]:
-    """The answers of the solution that stand, word for word, in what is public: no line of them is a secret any more."""
-    if not assignment.solution_path.is_file():
-        return []
-    names = {exercise.name for exercise in assignment.exercises}
-    answers = {_shape(node): node.name for node in _definitions(assignment.solution_path) if node.name in names}
+def answers_left_in(course: Course, assignments: Iterable[Assignment]) -> list[str]:
+    """The answers of the solutions that stand, word for word, in what is public: no line of them is a secret any more."""
+    answers: dict[tuple[str, str], str] = {}
+    for assignment in assignments:
+        if assignment.solution_path.is_file():
+            names = {exercise.name for exercise in assignment.exercises}
+            written = [node for node in _definitions(assignment.solution_path) if node.name in names]
+            answers |= {_shape(node): node.name for node in written}
     return [
-        f"{path.relative_to(assignment.course.root)} holds the answer to {answers[shape]}"
-        for path in _public_files(assignment.course)
+        f"{path.relative_to(course.root)} holds the answer to {answers[shape]}"
+        for path in _public_files(course)
         for node in _definitions(path)
         if (shape := _shape(node)) in answers
     ]
@@ -91,12 +94,11 @@ def _shape(node: Definition) -> tuple[str, str]:
 
 
 class _Lines:
-    """Lines to be found anywhere in a text, even in the middle of another line."""
+    """Lines of at least 20 characters, to be found anywhere in a text, even in the middle of another line."""
 
-    def __init__(self, lines: Iterable[tuple[str, str]]) -> None:
-        self.source = {line: source for line, source in lines if len(line) >= DISTINCTIVE}
+    def __init__(self, lines: Iterable[str]) -> None:
         self._by_start: dict[str, list[str]] = {}
-        for line in self.source:
+        for line in lines:
             self._by_start.setdefault(line[:DISTINCTIVE], []).append(line)
 
     def within(self, text: str) -> list[str]:
@@ -107,6 +109,12 @@ class _Lines:
                 if line not in found and text.startswith(line, at):
                     found[line] = None
         return list(found)
+
+
+def _held(lines: Collection[str], text: str) -> set[str]:
+    """Which of the lines the text holds."""
+    short = {line for line in lines if len(line) < DISTINCTIVE and line in text}
+    return short.union(_Lines(line for line in lines if len(line) >= DISTINCTIVE).within(text))
 
 
 def _private_lines(course: Course) -> Iterator[tuple[str, str]]:

@@ -48,8 +48,7 @@ def release(course: Course, slugs: Iterable[str]) -> list[Path]:
         CourseError: a starter is faulty, nbgrader refuses, or something private would get out.
     """
     assignments = [course.assignment(slug) for slug in slugs]
-    for assignment in assignments:
-        _refuse(answers_left_in(assignment))
+    _refuse(answers_left_in(course, assignments))
     (course.root / "release").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=course.root / "release") as scratch:
         wheel = build_wheel(course, Path(scratch))

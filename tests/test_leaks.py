@@ -134,19 +134,19 @@ def test_what_only_begins_like_an_archive_is_still_looked_at(mini_course, tmp_pa
 def test_an_answer_left_in_the_starter_is_found(mini_course):
     assignment = mini_course.assignment("mini")
     text = assignment.starter_path.read_text("utf-8")
-    assert answers_left_in(assignment) == []
+    assert answers_left_in(mini_course, [assignment]) == []
     assignment.starter_path.write_text(
         text.replace("    raise NotImplementedError\n\n\n# %% exer", f"    {LINE}\n\n\n# %% exer")
     )
-    assert answers_left_in(mini_course.assignment("mini")) == ["assignments/mini/mini.py holds the answer to square"]
+    assert answers_left_in(mini_course, mini_course) == ["assignments/mini/mini.py holds the answer to square"]
 
 
 def test_an_answer_left_in_coursekit_is_found(mini_course):
     put(mini_course.root, f"def square(values, x=0):\n    '''Another.'''\n    {LINE}\n".encode(), "coursekit/data.py")
-    assert answers_left_in(mini_course.assignment("mini")) == ["coursekit/data.py holds the answer to square"]
+    assert answers_left_in(mini_course, mini_course) == ["coursekit/data.py holds the answer to square"]
 
 
 def test_a_faulty_solution_is_an_error_of_its_author(mini_course: Course):
     put(mini_course.root, b"def square(:\n", "solutions/mini.py")
     with pytest.raises(CourseError, match="line 1: not valid Python"):
-        answers_left_in(mini_course.assignment("mini"))
+        answers_left_in(mini_course, mini_course)
