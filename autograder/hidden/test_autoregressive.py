@@ -1351,11 +1351,18 @@ class Stacks:
 
     @classmethod
     def build(
-        cls, student: Any, seed: torch.Generator, *, kernel: int, first: bool, size: tuple[int, ...] = (2, 2, 4, 5)
+        cls,
+        student: Any,
+        seed: torch.Generator,
+        *,
+        kernel: int,
+        first: bool,
+        size: tuple[int, ...] = (2, 2, 4, 5),
+        scale: float = 0.3,
     ) -> "Stacks":
-        """A layer of that kind, for features of that size."""
+        """A layer of that kind with weights of that size, for features of that size."""
         layer = student.GatedPixelCNNLayer(size[1], kernel, first=first)
-        redraw(layer, seed, scale=0.3)
+        redraw(layer, seed, scale=scale)
         return cls(layer, noise(size, seed), noise(size, seed), first)
 
     @property
@@ -1380,7 +1387,7 @@ class Stacks:
 
     @torch.no_grad()
     def measured(self) -> tuple[Tensor, Tensor]:
-        """p and q, read off h′ through the gate; `link` and `output` are other ones afterwards.
+        """p and q, if not large, read off h′ through the gate; `link` and `output` are other ones afterwards.
 
         With `output` the identity, h′ shows tanh(a) · σ(b). A bias of 30 at `link` opens one of the two factors, so that the
         other can be inverted. With weights of 0 at `link` it is q that is seen, with the identity q + p.
@@ -1447,7 +1454,7 @@ class TestGatedPixelCNNLayer:
     @settings(max_examples=6)
     def test_the_two_gates(self, student: Any, kind: dict[str, Any], channels: int, seed: torch.Generator) -> None:
         """With p and q as they can be measured, v′ and h′ are what the two formulas make of them."""
-        stacks = Stacks.build(student, seed, **kind, size=(2, channels, 3, 3))
+        stacks = Stacks.build(student, seed, **kind, size=(2, channels, 3, 3), scale=0.1)
         p, q = stacks.measured()
         shapes = {
             "link.weight": (2 * channels, 2 * channels, 1, 1),
@@ -1469,7 +1476,7 @@ class TestGatedPixelCNNLayer:
     @settings(max_examples=4)
     def test_p_and_q_are_convolutions(self, student: Any, kind: dict[str, Any], seed: torch.Generator) -> None:
         """What enters the gates is linear in v and in h, up to biases that are not 0."""
-        stacks = Stacks.build(student, seed, **kind, size=(1, 2, 3, 3))
+        stacks = Stacks.build(student, seed, **kind, size=(1, 2, 3, 3), scale=0.1)
         other = Stacks(stacks.layer, noise(stacks.v.shape, seed), noise(stacks.h.shape, seed), stacks.first)
         both = Stacks(stacks.layer, stacks.v + other.v, stacks.h + other.h, stacks.first)
         none = Stacks(stacks.layer, 0 * stacks.v, 0 * stacks.h, stacks.first)
