@@ -12,7 +12,7 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	rm -f .test-results.xml
-	$(BIN)/pytest --junit-xml=.test-results.xml
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --junit-xml=.test-results.xml
 	@test -s .test-results.xml || { echo "pytest ended before its end: something called exit"; exit 1; }
 
 lint: setup

@@ -236,11 +236,14 @@ def audit_command(
 @app.command("demo")
 def demo_command(
     folder: Annotated[Path, typer.Option(help="Where to build the sample course.")] = Path("demo"),
+    mistakes: Annotated[
+        str | None, typer.Option(metavar="ASSIGNMENT", help="A class that makes every known mistake of this one.")
+    ] = None,
 ) -> None:
     """Go the whole road on a sample class: release, collect, grade, gradebook, feedback."""
     from autograder.demo.road import demo
 
-    demo(Course.find(), folder, console)
+    demo(Course.find(), folder, console, mistakes)
 
 
 @app.command("doctor")

@@ -1,16 +1,21 @@
 """The sample class goes the whole road: `course demo`, held to what each student deserves."""
 
+import html
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from autograder.course import Course
-from autograder.demo.class_list import CLASS
-from autograder.demo.road import build_course
+from autograder.demo.class_list import CLASS, build_class, class_of_mistakes
+from autograder.demo.road import build_course, demo
 from autograder.errors import CourseError
+from autograder.mistakes import known_mistakes
+from autograder.submission import read_submission
 from tests.mini_course import REPOSITORY
 
 FULL = 40.0
@@ -92,3 +97,21 @@ def test_a_folder_that_is_no_sample_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(CourseError, match="not empty"):
         build_course(Course.load(REPOSITORY), tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("slug", ["rl", "capstone"])
+def test_a_class_makes_every_known_mistake_once(slug: str, tmp_path: Path) -> None:
+    """Each is in the file of one student, and nobody makes two in one exercise."""
+    assignment = Course.load(REPOSITORY).assignment(slug)
+    files = build_class(assignment, tmp_path, class_of_mistakes(assignment))
+    handed_in = [[cell.source for cell in read_submission(path, assignment).cells] for path in files.values()]
+    for mistake in known_mistakes(assignment):
+        assert sum(mistake.source.strip() in sources for sources in handed_in) == 1, mistake.name
+
+
+def test_the_pages_of_a_class_of_mistakes_name_them(mini_course: Course, tmp_path: Path) -> None:
+    folder = tmp_path / "sample"
+    demo(mini_course, folder, Console(file=io.StringIO()), mistakes="mini")
+    pages = "".join(page.read_text("utf-8") for page in folder.glob("feedback/m*/mini/mini.html"))
+    for mistake in known_mistakes(mini_course.assignment("mini")):
+        assert html.escape(mistake.says) in pages

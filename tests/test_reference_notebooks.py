@@ -29,6 +29,9 @@ def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("COURSEKIT_OFFLINE", "1")
         environment.setenv("PYTHONPATH", str(REPOSITORY))
+        environment.setenv(
+            "OMP_WAIT_POLICY", "PASSIVE"
+        )  # threads of two kernels that wait must not keep each other waiting
         nbclient.NotebookClient(
             notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
         ).execute()

@@ -1,4 +1,4 @@
-"""The sample class: what sixteen students hand in, each called by what it shows.
+"""Sample classes: what students hand in who are called by what they show, and who between them make every known mistake.
 
 Everything is made from what the repository holds: the reference, known mistakes put in the place of right answers, and a few
 things that students, and worse than students, do to notebooks.
@@ -6,6 +6,7 @@ things that students, and worse than students, do to notebooks.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -181,6 +182,27 @@ CLASS = (
 )
 
 
+def class_of_mistakes(assignment: Assignment) -> tuple[SampleStudent, ...]:
+    """Students who between them make every known mistake once, each of them one in every exercise that has so many.
+
+    Where all exercises are parts of one work, each makes a single one: what goes wrong in one part shows in others.
+
+    Raises:
+        CourseError: there are no known mistakes.
+    """
+    known = known_mistakes(assignment)
+    if not known:
+        raise CourseError(f"there are no known mistakes of {assignment.slug}, so no class can make them")
+    if assignment.one_work:
+        rows = [[mistake.name] for mistake in known]
+    else:
+        columns: dict[str, list[str]] = {}
+        for mistake in known:
+            columns.setdefault(mistake.exercise, []).append(mistake.name)
+        rows = [[name for name in row if name] for row in itertools.zip_longest(*columns.values())]
+    return tuple(SampleStudent(f"m{number:02}", with_mistakes(*row)) for number, row in enumerate(rows, 1))
+
+
 def build_class(assignment: Assignment, folder: Path, students: tuple[SampleStudent, ...] = CLASS) -> dict[str, Path]:
     """Write what each student hands in; the file of each.
 
@@ -199,10 +221,9 @@ def build_class(assignment: Assignment, folder: Path, students: tuple[SampleStud
     return files
 
 
-def hand_in(assignment: Assignment, folder: Path) -> list[str]:
-    """Have the whole class hand in, each at its time; the students' names."""
+def hand_in(assignment: Assignment, folder: Path, students: tuple[SampleStudent, ...] = CLASS) -> None:
+    """Have the whole class hand in, each at its time."""
     due = assignment.due or datetime.now(UTC)
-    for student, path in zip(CLASS, build_class(assignment, folder).values(), strict=True):
+    for student, path in zip(students, build_class(assignment, folder, students).values(), strict=True):
         received = due + timedelta(days=student.days_late)
         receive(assignment, student.name, path.parent, received=received, origin="the sample class")
-    return [student.name for student in CLASS]

@@ -13,7 +13,7 @@ from autograder.course import Course
 from autograder.errors import CourseError
 from autograder.report.terminal import class_table, progress_bar
 
-SLUG = "vae"
+SLUG = "vae"  # the assignment that CLASS hands in
 MARK = ".sample-course"  # only a folder that holds it is ever removed
 PARTS = (
     *("course.toml", "nbgrader_config.py", "assignments", "solutions", "coursekit"),
@@ -41,35 +41,43 @@ def build_course(source: Course, folder: Path) -> Course:
     return Course.load(folder.resolve())
 
 
-def demo(source: Course, folder: Path, console: Console) -> None:
+def demo(source: Course, folder: Path, console: Console, mistakes: str | None = None) -> None:
     """Release, hand in, grade, record, explain; then say where to look.
+
+    Args:
+        source: the course of which a sample is made.
+        folder: where.
+        console: where to say so.
+        mistakes: an assignment whose known mistakes the class makes, instead of all kinds of things with `vae`.
 
     Raises:
         CourseError: a step failed.
     """
-    from autograder.demo.class_list import hand_in
+    from autograder.demo.class_list import CLASS, class_of_mistakes, hand_in
     from autograder.release import release
     from autograder.report.feedback import feedback
 
-    console.print(f"[bold]1[/]  A sample course in {folder}/, with the assignment {SLUG}")
+    slug = source.assignment(mistakes or SLUG).slug
+    console.print(f"[bold]1[/]  A sample course in {folder}/, with the assignment {slug}")
     course = build_course(source, folder)
-    assignment = course.assignment(SLUG)
+    assignment = course.assignment(slug)
     console.print("[bold]2[/]  Release: starters become notebooks; every byte is searched for answers")
-    release(course, [SLUG])
+    release(course, [slug])
     console.print("[bold]3[/]  A class hands in")
     with tempfile.TemporaryDirectory(prefix="class-") as desk:
-        students = hand_in(assignment, Path(desk))
+        students = class_of_mistakes(assignment) if mistakes else CLASS
+        hand_in(assignment, Path(desk), students)
     console.print(f"[bold]4[/]  Grading {len(students)} submissions, each in isolation; recording them with nbgrader")
     with progress_bar(console) as progress:
         graded = grade_class(assignment, progress=progress)
     console.print("[bold]5[/]  A page for each student")
-    pages = feedback(course, SLUG)
+    pages = feedback(course, slug)
     console.print(class_table(graded))
     for line in (
         f"Gradebook      {folder}/gradebook.db",
-        f"Students' pages {folder}/feedback/<student>/{SLUG}/{SLUG}.html",
-        f"Release        {folder}/release/{SLUG}/",
-        f"Verdicts       {folder}/verdicts/{SLUG}/",
+        f"Students' pages {folder}/feedback/<student>/{slug}/{slug}.html",
+        f"Release        {folder}/release/{slug}/",
+        f"Verdicts       {folder}/verdicts/{slug}/",
     ):
         console.print(line, highlight=False)
     failed = [item for item in graded if item.failure]
