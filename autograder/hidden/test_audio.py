@@ -1116,6 +1116,7 @@ class TestAllowedEvents:
         """Just after a velocity no other may be set; after anything else one may, however many there were before."""
         a, b, c = bins
         events = [[a, wait, b], [a, b, 60], [60, 188, a], [wait, c, wait], [c, 60, 188]]
+        events += [[c, wait, 355], [wait, 60, 356], [wait, 60, 387]]  # the last time event; the first and last velocity
         assert_permits(student.allowed_events(torch.tensor(events)), events, range(12), 128)
 
 
