@@ -55,9 +55,15 @@ class Limits(Strict):
 
 
 class Policy(Strict):
-    """What students are shown, and what lateness costs."""
+    """What students are shown, and what lateness costs.
+
+    More is shown from so many submissions on, or once nobody can hand in any more; what `reveal_of` says of an exercise stays.
+    """
 
     reveal: Reveal = "counterexample"
+    reveal_after_attempts: dict[PositiveInt, Reveal] = {}
+    reveal_after_due: Reveal | None = None
+    reveal_of: dict[str, Reveal] = {}
     late_penalty_per_day: Annotated[float, Field(ge=0, le=1)] = 0.1
     late_days: Annotated[int, Field(ge=0)] = 5
     examples: PositiveInt = 25
@@ -185,8 +191,15 @@ class Assignment:
 
     @cached_property
     def starter(self) -> Starter:
-        """The parsed starter."""
-        return read_starter(self.starter_path)
+        """The parsed starter.
+
+        Raises:
+            CourseError: it is faulty, or the policy speaks of an exercise that it does not have.
+        """
+        starter = read_starter(self.starter_path)
+        if unknown := sorted(self.policy.reveal_of.keys() - {exercise.name for exercise in starter.exercises}):
+            raise CourseError(f"course.toml: reveal_of speaks of {unknown[0]!r}, which is no exercise of {self.slug}")
+        return starter
 
     @property
     def exercises(self) -> tuple[Exercise, ...]:

@@ -17,7 +17,7 @@ from autograder.gradebook.context import CourseContext
 from autograder.gradebook.graders import verdict_for
 from autograder.report import exercise
 from autograder.report.page import CHECK, NOTES, STUDENT_CELL
-from autograder.report.reveal import revealed
+from autograder.report.reveal import revealed, reveals
 from autograder.submission import Submission
 from autograder.verdict import ExerciseResult, Verdict
 
@@ -73,6 +73,7 @@ class SaveScores(CourseContext, NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
         """Write to the gradebook."""
         assignment, student = self.assignment_and_student(resources)
+        levels = reveals(assignment, student)
         results: dict[str, books.Result] = {}
         comments: dict[str, str | None] = {}
         # An answer may stand in a cell that lost its name on the way through another editor. A person has to look.
@@ -83,8 +84,9 @@ class SaveScores(CourseContext, NbGraderPreprocessor):
             if cell.cell_type == "code":
                 score, _ = determine_grade(cell, self.log)
                 results[name] = books.Result(points, score)
-                result = revealed(exercise.shown_by(cell), assignment.policy.reveal)
-                comments[name.removeprefix(CHECK)] = exercise.to_text(result) or None
+                exercised = name.removeprefix(CHECK)
+                result = revealed(exercise.shown_by(cell), levels[exercised])
+                comments[exercised] = exercise.to_text(result) or None
             else:
                 answered = name not in nb.metadata[NOTES]["unanswered"]
                 results[name] = books.Result(points, None if answered or loose else 0.0)

@@ -21,7 +21,7 @@ from autograder.course import Assignment
 from autograder.report import TEMPLATES
 from autograder.report.exercise import pages, shown_by
 from autograder.report.markdown import safe_html
-from autograder.report.reveal import revealed
+from autograder.report.reveal import revealed, reveals
 from autograder.verdict import ExerciseResult
 
 NOTES = "course"  # in a graded notebook's metadata: what was met on the way
@@ -122,6 +122,8 @@ def compose(
     parts: list[Part] = []
     released: list[NotebookNode] = []
 
+    levels = reveals(assignment, student)
+
     def flush() -> None:
         if released:
             parts.append(Part("released", Markup("").join(_rendered(cell) for cell in released), _heading(released)))
@@ -138,7 +140,7 @@ def compose(
         kind: Literal["text", "code"] = "code" if cell.cell_type == "code" else "text"
         if roles.get("grade") and kind == "code":
             name = name.removeprefix(CHECK)
-            result = revealed(shown_by(cell), assignment.policy.reveal)
+            result = revealed(shown_by(cell), levels[name])
             items.append(Item(name, grades[name], result))
             parts.append(Part("result", item=items[-1]))
         elif roles.get("grade"):

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
-from autograder.course import Reveal
+from autograder.course import Assignment, Reveal
+from autograder.gradebook import ledger
 from autograder.verdict import ExerciseResult, PropertyResult
 
 LEVELS: tuple[Reveal, ...] = ("score", "property", "message", "counterexample")
+
+
+def reveals(assignment: Assignment, student: str) -> Mapping[str, Reveal]:
+    """How much a student may see as of now, by exercise."""
+    policy, known = assignment.policy, ledger.read(assignment, student)
+    attempts, due = sum(not arrival.by_hand for arrival in known.arrivals.values()), known.due or assignment.due
+    opened = [policy.reveal, *(level for least, level in policy.reveal_after_attempts.items() if attempts >= least)]
+    if policy.reveal_after_due and due and datetime.now(UTC) > due + timedelta(days=policy.late_days):
+        opened.append(policy.reveal_after_due)
+    most = max(opened, key=LEVELS.index)
+    return defaultdict(lambda: most, policy.reveal_of)
 
 
 def revealed(result: ExerciseResult, reveal: Reveal) -> ExerciseResult:
