@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from autograder.course import Course
 from autograder.grade import Grader
@@ -12,6 +14,23 @@ from tests.mini_course import REPOSITORY, make_course
 
 # As graders compute. With several threads sums are rounded otherwise, and Adam magnifies a rounding error of a zero gradient.
 torch.set_num_threads(1)
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser."""
+    if not Path(CHROMIUM).exists():
+        pytest.fail(f"there is no {CHROMIUM}; install it: apt-get install chromium")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        except PlaywrightError as error:
+            pytest.fail(f"{CHROMIUM} does not start: {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -63,15 +63,40 @@ class Item:
         """The grader's comment, rendered."""
         return safe_html(self.grade.comment) if self.grade.comment else None
 
+    @property
+    def lost(self) -> float:
+        """Points that were not earned."""
+        return self.grade.points - (self.grade.score or 0.0)
+
+    @property
+    def reason(self) -> str:
+        """What an exercise lost its points for, in a line: the mistake if it is known, an error, a property."""
+        if self.result is None:
+            return ""
+        said = [mistake.says for mistake in self.result.mistakes]
+        said += [self.result.error.strip().splitlines()[-1]] if self.result.error else []
+        said += [found.statement for found in self.result.properties if found.outcome != "passed"]
+        return said[0] if said else ""
+
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the notebook as the page shows it."""
+    """A part of the notebook as the page shows it.
+
+    Attributes:
+        html: what stands in it.
+        heading: of text that was released.
+        item: what was graded.
+        about: where the text is that a graded part belongs to, by its place among the parts.
+        question: to an answer, the question and what it is graded by.
+    """
 
     kind: Literal["released", "text", "code", "result", "answer"]
     html: Markup = field(default_factory=Markup)
     heading: str = ""
     item: Item | None = None
+    about: int | None = None
+    question: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +120,12 @@ class Page:
     def earned(self) -> float:
         """What counts as of now."""
         return sum(item.grade.score or 0.0 for item in self.items) - self.penalty
+
+    @property
+    def first(self) -> tuple[Item, ...]:
+        """The exercises to look at first: those that lost most, three at most, and none if all is well."""
+        losses = [item for item in self.items if item.result and item.grade.score is not None and item.lost > 0]
+        return tuple(sorted(losses, key=lambda item: -item.lost)[:3])
 
     @property
     def waiting(self) -> int:
@@ -123,9 +154,13 @@ def compose(
     released: list[NotebookNode] = []
 
     levels = reveals(assignment, student)
+    questions = {question.name: safe_html(question.text) for question in assignment.questions}
+    read: int | None = None
 
     def flush() -> None:
         if released:
+            nonlocal read
+            read = len(parts)
             parts.append(Part("released", Markup("").join(_rendered(cell) for cell in released), _heading(released)))
             released.clear()
 
@@ -142,10 +177,10 @@ def compose(
             name = name.removeprefix(CHECK)
             result = revealed(shown_by(cell), levels[name])
             items.append(Item(name, grades[name], result))
-            parts.append(Part("result", item=items[-1]))
+            parts.append(Part("result", item=items[-1], about=read))
         elif roles.get("grade"):
             items.append(Item(name, grades[name]))
-            parts.append(Part("answer", _rendered(cell), item=items[-1]))
+            parts.append(Part("answer", _rendered(cell), item=items[-1], question=questions.get(name)))
         else:
             parts.append(Part(kind, _rendered(cell)))
     flush()
@@ -167,7 +202,8 @@ def _rendered(cell: NotebookNode) -> Markup:
 
 @lru_cache(maxsize=1024)  # most cells are the same in everyone's notebook
 def _highlighted(source: str) -> Markup:
-    return Markup(highlight(source, PythonLexer(), _FORMATTER))
+    html: str = highlight(source, PythonLexer(), _FORMATTER)
+    return Markup(html.replace("<pre>", '<pre tabindex="0">', 1))  # scrolled by keyboard, too
 
 
 def _heading(cells: list[NotebookNode]) -> str:
@@ -181,7 +217,7 @@ _FORMATTER = HtmlFormatter(cssclass="code")
 
 
 def _style() -> str:
-    light = HtmlFormatter(style="friendly").get_style_defs(".code")
+    light = HtmlFormatter(style="xcode").get_style_defs(".code")
     dark = HtmlFormatter(style="github-dark").get_style_defs(".code")
     own = (TEMPLATES / "style.css").read_text("utf-8")
     return f"\n{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}"

@@ -1,12 +1,10 @@
-"""A small assignment folder, as students download it, and a browser."""
+"""A small assignment folder, as students download it, and a page of a browser."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page
 
-CHROMIUM = "/usr/bin/chromium"
 CHECKS = '''
 import torch
 from hypothesis import given
@@ -74,21 +72,9 @@ def right():
 
 
 @pytest.fixture(scope="module")
-def browser_page() -> Iterator[object]:
-    """A page of a real browser."""
-    from playwright.sync_api import Error as PlaywrightError
-    from playwright.sync_api import sync_playwright
-
-    if not Path(CHROMIUM).exists():
-        pytest.fail(f"there is no {CHROMIUM}; install it: apt-get install chromium")
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        except PlaywrightError as error:
-            pytest.fail(f"{CHROMIUM} does not start: {str(error).splitlines()[0]}")
-        yield browser.new_page()
-        browser.close()
+def browser_page(browser: Browser) -> Page:
+    """A page of it."""
+    return browser.new_page()
 
 
 def _cell(number, cell):

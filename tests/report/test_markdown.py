@@ -47,12 +47,12 @@ def test_what_people_write_is_rendered(source, html):
 def test_what_could_do_something_cannot(source):
     for tag in BeautifulSoup(safe_html(source), "html.parser").find_all():
         assert tag.name in {"p", "a", "em", "pre", "code", "span", "div"}
-        assert set(tag.attrs) <= {"href", "class"}
+        assert set(tag.attrs) <= {"href", "class", "tabindex"}
         assert tag.get("href", "#").startswith(("#", "https://e.org", "https://example.org"))
 
 
 def test_very_long_text_is_shown_as_it_was_typed():
-    assert safe_html("*a" * LONGEST).startswith("<pre>*a*a")
+    assert safe_html("*a" * LONGEST).startswith('<pre tabindex="0">*a*a')
 
 
 @pytest.mark.parametrize("piece", ["[", "*a", "![[", "`", "$a", "<", "> ", "**a*", "[a](", "_a_", "&#", "- "])

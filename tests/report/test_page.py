@@ -4,12 +4,13 @@ import base64
 import hashlib
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from markupsafe import Markup
 
 from autograder.report.page import Grade, Item, Page, Part, render
-from autograder.verdict import ExerciseResult, PropertyResult
+from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult
 
 
 @pytest.fixture
@@ -54,10 +55,36 @@ def test_its_policy_allows_its_own_style_and_nothing_else(page):
 
 def test_every_exercise_in_the_summary_leads_to_its_place(page):
     html = render(page)
-    assert set(re.findall(r'href="#(\w+)"', html)) <= set(re.findall(r'id="(\w+)"', html))
+    assert set(re.findall(r'href="#([\w-]+)"', html)) <= set(re.findall(r'id="([\w-]+)"', html))
 
 
 def test_an_overridden_score_says_so():
     assert Item("square", Grade(2.0, 0.5, 2.0)).overridden
     assert not Item("square", Grade(2.0, 2.0, 2.0)).overridden
     assert not Item("why", Grade(2.0, 1.0, None)).overridden
+
+
+def test_what_lost_most_is_named_first_with_its_reason():
+    """Three at most; what stands, what waits and what a person grades are not among them."""
+    held, broken = PropertyResult("t", "It holds.", "passed"), PropertyResult("u", "It is even.", "failed")
+    mistake = (MistakeFound("m", "The sign is turned."),)
+
+    def item(name: str, lost: float | None, **found: Any) -> Item:
+        score = None if lost is None else 4 - lost
+        return Item(
+            name, Grade(4.0, score, score), ExerciseResult(name, 4.0, score or 0, properties=(held, broken), **found)
+        )
+
+    items = (
+        *(item("a", 1), item("b", 3, error="in line 2:\nValueError: no", mistakes=mistake), item("c", 0)),
+        *(
+            item("d", 2, error="in line 2:\nValueError: no"),
+            item("e", None),
+            item("f", 0.5),
+            Item("why", Grade(3.0, 0.0)),
+        ),
+    )
+    first = Page("Small", "ada", None, 0, items, (), ()).first
+    assert [(found.name, found.reason) for found in first] == [
+        *(("b", "The sign is turned."), ("d", "ValueError: no"), ("a", "It is even.")),
+    ]
