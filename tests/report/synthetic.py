@@ -17,7 +17,9 @@ SENTENCES = ("It has the shape that was promised.", "It is `zero` for equal argu
 def result(name, passed, *, error=None, mistake=None, outcome="failed"):
     """A result whose properties hold as `passed` says."""
     properties = tuple(
-        PropertyResult(f"test_{n}", f"{sentence[:-1]} in {name}.", "passed" if held else outcome, error, required=n == 0)
+        PropertyResult(
+            f"test_{n}", f"{sentence[:-1]} in {name}.", "passed" if held else outcome, error, required=n == 0
+        )
         for n, (sentence, held) in enumerate(zip(SENTENCES, passed, strict=True))
     )
     earned = POINTS * sum(passed) / len(passed) if passed[0] else 0.0
@@ -48,7 +50,9 @@ def synthetic_class(size, seed=0):
         for place, name in enumerate(NAMES):
             chance = 1 / (1 + 2.718 ** (place / 6 - ability - 0.5))
             if draw.random() < 0.02:
-                results.append(result(name, (False,) * 3, error="The time limit was reached: it ran.", outcome="timeout"))
+                results.append(
+                    result(name, (False,) * 3, error="The time limit was reached: it ran.", outcome="timeout")
+                )
                 continue
             passed = tuple(draw.random() < chance for _ in SENTENCES)
             mistake = f"mistake_{place}" if not all(passed) and draw.random() < 0.3 else None

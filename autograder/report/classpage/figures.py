@@ -127,17 +127,25 @@ class Remark:
     exercise: str = ""
 
 
-def distribution(students: Sequence[Student], bins: int) -> tuple[Bin, ...]:
-    """Scores from nothing to all points, in bins of the same width."""
+def distribution(students: Sequence[Student], most: int) -> tuple[Bin, ...]:
+    """Scores from nothing to all points, in at most so many bins of the same round width; the last may be narrower."""
     scored = [(index, item.score) for index, item in enumerate(students) if item.score is not None and item.graded]
-    if not scored:
+    points = max((score.points for _, score in scored), default=0.0)
+    if not points:
         return ()
-    points = max(score.points for _, score in scored)
-    members: list[list[int]] = [[] for _ in range(bins)]
+    step = _round_up(points / most)
+    count = math.ceil(points / step - 1e-9)
+    members: list[list[int]] = [[] for _ in range(count)]
     for index, score in scored:
-        place = math.floor(score.earned / points * bins + 1e-9) if points else 0
-        members[min(max(place, 0), bins - 1)].append(index)
-    return tuple(Bin(points * n / bins, points * (n + 1) / bins, tuple(who)) for n, who in enumerate(members))
+        place = math.floor(score.earned / step + 1e-9)
+        members[min(max(place, 0), count - 1)].append(index)
+    return tuple(Bin(step * n, min(step * (n + 1), points), tuple(who)) for n, who in enumerate(members))
+
+
+def _round_up(value: float) -> float:
+    """The smallest of 1, 2, 2.5 and 5, times a power of ten, that is no smaller."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value * (1 - 1e-9))
 
 
 def spread(students: Iterable[Student]) -> Spread | None:
@@ -155,7 +163,9 @@ def items(students: Sequence[Student], names: Iterable[str]) -> list[ItemFigures
 
 
 def _item(students: Sequence[Student], name: str) -> ItemFigures:
-    full, part, none = [], [], []
+    full: list[int] = []
+    part: list[int] = []
+    none: list[int] = []
     shares, rests = [], []
     points = 0.0
     for index, item in enumerate(students):

@@ -31,7 +31,7 @@ from autograder.report.classpage.similarity import FEWEST, Alikeness, alikeness
 from autograder.report.exercise import number, pages
 from autograder.report.page import Grade
 
-SHOWN = 12  # of a list; the rest unfolds
+SHOWN = 8  # of a list; the rest unfolds
 NAMES = 6  # of the students behind a line; a click shows the rest
 
 
@@ -138,6 +138,8 @@ def render(page: ClassPage) -> str:
         number=number,
         quality=quality,
         strip=strip,
+        signed=signed,
+        story=story,
     )
 
 
@@ -157,9 +159,29 @@ def width(share: float) -> int:
 
 def quality(discrimination: float) -> str:
     """What a discrimination says, in a word. The bounds are Ebel's, as item analysis commonly takes them."""
-    if discrimination < 0:
+    if discrimination <= -0.2:
         return "reversed"
     return "weak" if discrimination < 0.2 else "fair" if discrimination < 0.4 else "good"
+
+
+def signed(value: float) -> str:
+    """A correlation, with its sign."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def story(item: figures.PropertyFigures) -> str:
+    """A property's figures in words."""
+    parts = [
+        f"{len(who)} {words}"
+        for who, words in (
+            (item.failed, "failed"),
+            (item.error, "stopped with an error"),
+            (item.timeout, "took too long"),
+        )
+        if who
+    ]
+    untried = [f"{item.untried} never asked"] if item.untried else []
+    return f"Holds for {item.passed} of {item.asked}: " + ", ".join([*parts, *untried])
 
 
 def strip(shares: Sequence[float | None]) -> Markup:

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
+from scipy import sparse  # type: ignore[import-untyped]
 
 from autograder.course import Assignment
 from autograder.reading import Cell
@@ -34,6 +34,7 @@ WINDOW = 6
 FEWEST = 10  # submissions: below, nothing is known of what is usual
 RARE = 0.05  # of the class, and at least the two of a pair: who has a rare passage
 RARE_SHARED = 8  # passages: fewer can be chance
+PLACES = 2  # exercises with such passages: two students may well make one and the same mistake
 LEAST = 0.5  # of the weighed code: less is not worth anybody's time
 SPREADS = 6.0  # above what is usual
 
@@ -191,16 +192,12 @@ def alikeness(everyone: Sequence[Passages]) -> Alikeness:
 
     chosen = np.argwhere(np.triu((share >= threshold) & (rare_common >= RARE_SHARED)))
     seldom = vocabulary[owners <= max(2, RARE * len(authors))]
-    pairs = [
-        Pair(
-            authors[a],
-            authors[b],
-            float(share[a, b]),
-            int(rare_common[a, b]),
-            _where(everyone[authors[a]], everyone[authors[b]], seldom),
-        )
-        for a, b in chosen
-    ]
+    pairs = []
+    for a, b in chosen:
+        first, second = authors[a], authors[b]
+        where = _where(everyone[first], everyone[second], seldom)
+        if len(where) >= PLACES:
+            pairs.append(Pair(first, second, float(share[a, b]), int(rare_common[a, b]), where))
     return Alikeness(usual, threshold, tuple(sorted(pairs, key=lambda pair: (-pair.share, -pair.rare, pair.first))))
 
 

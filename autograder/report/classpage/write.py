@@ -22,7 +22,7 @@ def report(assignment: Assignment, output: Path | None = None) -> Path:
         CourseError: nobody handed anything in, the gradebook cannot be used, or the page cannot be written.
     """
     path = (output or assignment.course.root / "report" / f"{assignment.slug}.html").resolve()
-    items = [item.name for item in (*assignment.exercises, *assignment.questions)]
+    items = [*(item.name for item in assignment.exercises), *(item.name for item in assignment.questions)]
     made = datetime.now(assignment.course.timezone)
     write_whole(path, render(compose(assignment.title, items, gather(assignment), made, path.parent)))
     return path

@@ -75,7 +75,7 @@ function say(text, x, y) {
   if (!text) return;
   const box = tip.getBoundingClientRect();
   tip.style.left = `${Math.max(4, Math.min(x - box.width / 2, innerWidth - box.width - 4))}px`;
-  tip.style.top = `${y - box.height - 8 < 0 ? y + 20 : y - box.height - 8}px`;
+  tip.style.top = `${y + 18 + box.height > innerHeight ? y - box.height - 8 : y + 18}px`; // below, as sentences are read on
 }
 
 function about(element, x) {
@@ -93,6 +93,6 @@ document.addEventListener("pointermove", (event) => {
 document.addEventListener("pointerleave", () => say(""));
 document.addEventListener("focusin", (event) => {
   const box = event.target.getBoundingClientRect();
-  if (event.target.matches(":focus-visible")) say(about(event.target, box.left), box.left + box.width / 2, box.top);
+  if (event.target.matches(":focus-visible")) say(about(event.target, box.left), box.left + box.width / 2, box.bottom - 12);
 });
 document.addEventListener("focusout", () => say(""));
