@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-CHROMIUM = "/usr/bin/chromium"
+from tests.browser import chromium
+
 CHECKS = '''
 import torch
 from hypothesis import given
@@ -76,19 +76,8 @@ def right():
 @pytest.fixture(scope="module")
 def browser_page() -> Iterator[object]:
     """A page of a real browser."""
-    from playwright.sync_api import Error as PlaywrightError
-    from playwright.sync_api import sync_playwright
-
-    if not Path(CHROMIUM).exists():
-        pytest.fail(f"there is no {CHROMIUM}; install it: apt-get install chromium")
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        except PlaywrightError as error:
-            pytest.fail(f"{CHROMIUM} does not start: {str(error).splitlines()[0]}")
+    with chromium() as browser:
         yield browser.new_page()
-        browser.close()
 
 
 def _cell(number, cell):

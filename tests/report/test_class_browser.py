@@ -1,14 +1,13 @@
 """The class page of a thousand students in a real browser."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from autograder.report.classpage.page import compose, render
+from tests.browser import chromium
 from tests.report.synthetic import NAMES, synthetic_class
 
-CHROMIUM = "/usr/bin/chromium"
 SIZE = 1000
 
 
@@ -27,19 +26,8 @@ def file(class_, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import Error as PlaywrightError
-    from playwright.sync_api import sync_playwright
-
-    if not Path(CHROMIUM).exists():
-        pytest.fail(f"there is no {CHROMIUM}; install it: apt-get install chromium")
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        except PlaywrightError as error:
-            pytest.fail(f"{CHROMIUM} does not start: {str(error).splitlines()[0]}")
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
