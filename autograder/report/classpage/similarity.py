@@ -21,6 +21,7 @@ import tokenize
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import sparse  # type: ignore[import-untyped]
@@ -149,9 +150,14 @@ def fingerprints(cells: Iterable[Cell], released: np.ndarray) -> dict[str, np.nd
     found: dict[str, list[np.ndarray]] = {}
     for cell in cells:
         if not cell.definitions_only and cell.number:
-            found.setdefault(cell.exercise or "", []).append(winnow(tokens(cell.source)))
+            found.setdefault(cell.exercise or "", []).append(_fingerprints_of(cell.source))
     whole = {name: np.setdiff1d(np.concatenate(parts), released) for name, parts in found.items()}
     return {name: prints for name, prints in whole.items() if len(prints)}
+
+
+@lru_cache(maxsize=4096)  # many cells are the same in everyone's notebook
+def _fingerprints_of(source: str) -> np.ndarray:
+    return winnow(tokens(source))
 
 
 def released_fingerprints(assignment: Assignment) -> np.ndarray:
