@@ -165,6 +165,7 @@ def test_it_goes_where_it_is_told_and_its_links_with_it(course, mini, desk, grad
     feedback(course, "mini")
     path = report(mini, tmp_path / "far" / "away.html")
     soup, _ = read(path)
+    assert path.stat().st_mode & 0o777 == 0o600  # it names people
     assert (path.parent / soup.select("#table tbody a")[0]["href"]).resolve().is_file()
 
 

@@ -82,6 +82,12 @@ def test_shift_narrows(page, class_):
     assert shown(page) == [item.name for item in class_ if item.late and item.waiting]
 
 
+def test_shift_narrows_at_the_keyboard(page, class_):
+    page.locator(".counts button", has_text="late").press("Enter")
+    page.locator(".counts button", has_text="waiting").press("Shift+Enter")
+    assert shown(page) == [item.name for item in class_ if item.late and item.waiting]
+
+
 def test_a_student_is_found_by_name(page):
     page.get_by_label("Find a student").fill("T-0123 ")
     assert shown(page) == ["student-0123"]

@@ -37,6 +37,7 @@ document.addEventListener("click", (event) => {
   const number = Number(button.dataset.pick);
   const others = event.shiftKey ? chosen.filter((one) => one !== number) : [];
   chosen = chosen.includes(number) ? others : [...others, number];
+  say(""); // who clicked wants to see what comes of it
   show();
 });
 document.addEventListener("keydown", (event) => {
@@ -67,7 +68,7 @@ for (const button of document.querySelectorAll("[data-sort]")) {
 // ---- what a bar says
 
 const tip = $("tip");
-const items = $("table").dataset.items.split(" ");
+const items = JSON.parse($("table").dataset.items);
 
 function say(text, x, y) {
   tip.hidden = !text;
