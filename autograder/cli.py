@@ -137,6 +137,22 @@ def feedback_command(slug: Slug) -> None:
         raise typer.Exit(1)
 
 
+@app.command("report")
+def report_command(
+    slug: Slug,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to; report/ASSIGNMENT.html if not said.")
+    ] = None,
+) -> None:
+    """Write the class page: what the class misunderstood, and who."""
+    from autograder.report.classpage.write import report
+
+    assignment = Course.find().assignment(slug)
+    with errors.status("Reading what is stored of the class …"):
+        page = report(assignment, output)
+    console.print(f"{page}", highlight=False, markup=False, soft_wrap=True)
+
+
 @app.command("extend")
 def extend_command(
     slug: Slug,

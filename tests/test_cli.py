@@ -53,6 +53,8 @@ def test_try_shows_a_table(shared_course: Course) -> None:
         (["grade", "mini"], 1, "course collect mini"),
         (["grade", "mini", "--student", "nobody"], 1, "nobody has handed in nothing"),
         (["feedback", "mini"], 1, "course grade mini"),
+        (["report", "mini"], 1, "course collect mini"),
+        (["report", "mimi"], 1, "did you mean 'mini'?"),
         (["collect", "mini", "--zip", "no_such.zip"], 1, "no_such.zip"),
         (["no-such-command"], 2, "no-such-command"),
     ],

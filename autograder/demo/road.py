@@ -55,6 +55,7 @@ def demo(source: Course, folder: Path, console: Console, mistakes: str | None = 
     """
     from autograder.demo.class_list import CLASS, class_of_mistakes, hand_in
     from autograder.release import release
+    from autograder.report.classpage.write import report
     from autograder.report.feedback import feedback
 
     slug = source.assignment(mistakes or SLUG).slug
@@ -70,12 +71,14 @@ def demo(source: Course, folder: Path, console: Console, mistakes: str | None = 
     console.print(f"[bold]4[/]  Grading {len(students)} submissions, each in isolation; recording them with nbgrader")
     with progress_bar(console) as progress:
         graded = grade_class(assignment, progress=progress)
-    console.print("[bold]5[/]  A page for each student")
+    console.print("[bold]5[/]  A page for each student, and one for their teachers")
     pages = feedback(course, slug)
+    report(assignment)
     console.print(class_table(graded))
     for line in (
         f"Gradebook      {folder}/gradebook.db",
         f"Students' pages {folder}/feedback/<student>/{slug}/{slug}.html",
+        f"The class page {folder}/report/{slug}.html",
         f"Release        {folder}/release/{slug}/",
         f"Verdicts       {folder}/verdicts/{slug}/",
     ):

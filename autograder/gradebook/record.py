@@ -113,6 +113,16 @@ def scores(course: Course, slug: str) -> dict[str, Score]:
         return _scores(gradebook, assignment)
 
 
+def enrolled(course: Course, slug: str) -> list[str]:
+    """Everyone whom the gradebook knows, whether or not they handed anything in.
+
+    Raises:
+        CourseError: the gradebook cannot be opened, or the assignment is not in it.
+    """
+    with opened(course, current(course.root, slug)) as gradebook:
+        return [student.id for student in gradebook.students]
+
+
 def _scores(gradebook: Gradebook, assignment: Assignment, student: str | None = None) -> dict[str, Score]:
     off = books.penalties(gradebook, assignment, student)
     everyone = books.grades(gradebook, assignment, student)

@@ -1,4 +1,4 @@
-"""What people read after grading: a page for each student."""
+"""What people read after grading: a page for each student, and one for their teachers."""
 
 from pathlib import Path
 
