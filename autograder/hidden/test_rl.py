@@ -173,6 +173,12 @@ class TestValueIteration:
         assert_between(policy, 0, world.rewards.shape[1] - 1, what="an action of the policy")
         earned = world.values_of(tuple(map(int, policy.tolist())))
         assert_close(earned, world.optimum(), tolerance=1e-4, what="what the policy earns")
+        # Now 1, or later γ · 8 = 4: who counts only what comes at once takes the 1.
+        for later in (0, 1):
+            rewards, transitions = torch.tensor([[1.0, 1.0], [8.0, 8.0]]), torch.zeros(2, 2, 2)
+            rewards[0, later], transitions[0, later, 1] = 0.0, 1.0
+            _, policy = student.value_iteration(rewards, transitions, 0.5, **FIND)
+            assert_close(policy[0], torch.tensor(later), what="the action that waits for the larger reward")
 
     @weight(4)
     @given(world=worlds((0.8, 0.5)), sweeps=st.integers(1, 3))
