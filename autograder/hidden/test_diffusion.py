@@ -1261,39 +1261,34 @@ class TestDDIMStep:
         betas=tensors(12, low=1 / 32, high=0.5),
         leap=st.sampled_from([(11, 1), (7, 2), (8, 4), (5, 6), (2, 3), (0, 1), (10, 12)]),
         clip=st.sampled_from([None, 1.0, 0.5]),
-        eta=ETAS,
         generator=generators(),
     )
-    @settings(max_examples=12)
+    @settings(max_examples=10)
     def test_equals_diffusers(
-        self,
-        student: Any,
-        betas: Tensor,
-        leap: tuple[int, int],
-        clip: float | None,
-        eta: float,
-        generator: torch.Generator,
+        self, student: Any, betas: Tensor, leap: tuple[int, int], clip: float | None, generator: torch.Generator
     ) -> None:
         """It is the step of diffusers' DDIMScheduler, with use_clipped_model_output=True and clip_sample_range being clip."""
         time, stride = leap
         library = scheduler(DDIMScheduler, betas, clip_sample=clip is not None, clip_sample_range=clip or 1.0)
         library.set_timesteps(12 // stride)
         xt, predicted, noise = torch.randn(3, 2, 2, 2, generator=generator)
-        step = library.step(predicted, time, xt, eta=eta, use_clipped_model_output=True, variance_noise=noise)
         t = torch.full((2,), time)
         following = (t - stride).clamp(min=-1)
-        received = student.ddim_step(
-            *(xt, t, following, predicted, library.alphas_cumprod),
-            **{"noise": noise, "eta": eta, "clip": clip, "predict": reference.predict_x0},
-        )
-        assert_close(received, step.prev_sample, tolerance=1e-3, what=f"the data at time {following[0].item()}")
+        for eta in (0.0, 0.25, 1.0):
+            step = library.step(predicted, time, xt, eta=eta, use_clipped_model_output=True, variance_noise=noise)
+            received = student.ddim_step(
+                *(xt, t, following, predicted, library.alphas_cumprod),
+                **{"noise": noise, "eta": eta, "clip": clip, "predict": reference.predict_x0},
+            )
+            assert_close(received, step.prev_sample, tolerance=1e-3, what=f"the data at time {following[0].item()}")
 
     @weight(2)
-    @given(parts=leaps(), eta=ETAS)
+    @given(parts=leaps(batch=sizes(2, 4), first=1), eta=ETAS)
     @settings(max_examples=6)
     def test_minus_one_is_clean_data(self, student: Any, parts: tuple[Noisy, Tensor, Tensor], eta: float) -> None:
         """Where `following` is −1 it returns the predicted x0, without noise, also where others of the batch stop before."""
         drawn, following, fresh = parts
+        following[0].clamp_(min=0)
         following[-1] = -1
         received = student.ddim_step(
             *(drawn.xt, drawn.t, following, drawn.noise, drawn.alpha_bar),
