@@ -46,12 +46,7 @@ def compute(
         except WorkerDied as death:
             return with_results(blank, unread_results(suite, f"The submission could not be loaded: {death.reason}."))
         loaded = time.perf_counter()
-        examination = examine(
-            suite,
-            session,
-            seed=seed,
-            depth=depth,
-        )
+        examination = examine(suite, session, seed=seed, depth=depth)
         examined = time.perf_counter()
         results = examination.exercise_results()
         if diagnosis is not None and any(map(worth_explaining, results)):

@@ -65,8 +65,8 @@ class Item:
 
     @property
     def lost(self) -> float:
-        """Points that were not earned."""
-        return self.grade.points - (self.grade.score or 0.0)
+        """Points that were not earned; 0 while nobody has graded it."""
+        return 0.0 if self.grade.score is None else self.grade.points - self.grade.score
 
     @property
     def reason(self) -> str:
@@ -124,7 +124,7 @@ class Page:
     @property
     def first(self) -> tuple[Item, ...]:
         """The exercises to look at first: those that lost most, three at most, and none if all is well."""
-        losses = [item for item in self.items if item.result and item.grade.score is not None and item.lost > 0]
+        losses = [item for item in self.items if item.result and item.lost > 0]
         return tuple(sorted(losses, key=lambda item: -item.lost)[:3])
 
     @property

@@ -96,7 +96,7 @@ def test_moodle_makes_a_folder_of_a_name_and_a_number(course, mini, notebook, do
     archive = download(
         {
             "Jane van Doe_77_assignsubmission_file_/mini.ipynb": notebook(square="# jane"),
-            "Ann_Lee_78_assignsubmission_file/work/mini.ipynb": notebook(square="# ann"),
+            "Ann_Lee_78_assignsubmission_file/final/mini.ipynb": notebook(square="# ann"),
             "Zoë Ray_79_assignsubmission_file_/mini-submission.zip": packed(mini__ipynb=notebook(square="# zoë")),
         }
     )
