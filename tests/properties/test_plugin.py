@@ -1,11 +1,13 @@
 """The examination of a student: outcomes, messages, determinism. Students are objects of this process here."""
 
+import importlib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume
+from hypothesis import assume, given, seed, settings, strategies
 
 from autograder.course import Course
 from autograder.properties.plugin import Examination, examine, without_outcomes
@@ -49,6 +51,28 @@ def test_without_its_required_property_an_exercise_earns_nothing(suite: Suite) -
 def test_the_same_student_gets_the_same_results(suite: Suite) -> None:
     first, second = (examined(suite, square=lambda x: x.abs() * x).exercise_results() for _ in range(2))
     assert first == second
+
+
+def test_what_is_drawn_does_not_depend_on_the_code_that_is_loaded(tmp_path: Path, monkeypatch) -> None:
+    """Hypothesis would mix constants that it finds in local modules into what it draws."""
+
+    def drawn() -> list[int]:
+        seen: list[int] = []
+
+        @seed(0)
+        @settings(max_examples=200, database=None)
+        @given(strategies.integers())
+        def draw(number: int) -> None:
+            seen.append(number)
+
+        draw()
+        return seen
+
+    before = drawn()
+    (tmp_path / "new_module.py").write_text(f"NUMBERS = {list(range(123_000, 124_000))}\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("new_module")
+    assert drawn() == before
 
 
 def test_an_exception_in_the_test_is_the_answers_failure(suite: Suite) -> None:
