@@ -46,6 +46,7 @@ class ReadsPoints:
             results = tuple(
                 replace(result, earned=float(text.partition(f"# {result.name}: ")[2].partition("\n")[0] or 0))
                 for result in verdict.exercises
+                if job.exercises is None or result.name in job.exercises
             )
             yield job, replace(verdict, exercises=results, earned=sum(result.earned for result in results))
 
