@@ -148,7 +148,7 @@ def test_what_people_entered_stays_and_the_preview_says_so(course, graded):
     assert len(changes(course)) == lines
 
 
-def test_added_and_removed_properties_other_points_and_lateness_are_told(course, graded):
+def test_added_and_removed_properties_and_other_points_are_told(course, graded):
     edit(course, "autograder/hidden/test_mini.py", (STARTS_AT_ZERO, f"{KEEPS_THE_SHAPE}    def no_property("))
     assignment = edit(course, "assignments/mini/mini.py", ("points=2\ndef", "points=4\ndef"))
     before = everything(course)
