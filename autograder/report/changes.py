@@ -43,7 +43,9 @@ def preview_table(previews: Sequence[Preview], summary: Mapping[Outlook, int]) -
                 row = (exercise.name, _points(exercise.score), _points(exercise.becomes), _why(exercise))
                 table.add_row("", *row)
         if item.penalty != item.penalty_becomes:
-            table.add_row("", "late", _points(-item.penalty), _points(-item.penalty_becomes), "")
+            table.add_row(
+                "", "late", *(f"−{number(off)}" if off else "0" for off in (item.penalty, item.penalty_becomes))
+            )
     counts = [f"{count} {SENTENCES[kind]}" for kind, count in summary.items() if count]
     return Group(table, Text(f"Nothing was recorded. Students: {', '.join(counts)}."))
 
@@ -51,7 +53,8 @@ def preview_table(previews: Sequence[Preview], summary: Mapping[Outlook, int]) -
 def changes_table(changes: Iterable[Change]) -> Table:
     """The log, one line a change."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("time (UTC)", "who", "command", "assignment", "student", "exercise"):
+    table.add_column("time (UTC)", no_wrap=True)
+    for column in ("who", "command", "assignment", "student", "exercise"):
         table.add_column(column)
     for column in ("from", "to"):
         table.add_column(column, justify="right")
