@@ -21,7 +21,10 @@ from autograder.errors import CourseError
 from autograder.share import hidden_part, starter_part
 from autograder.verdict import Verdict, with_points, with_results
 
-LIBRARIES = ("torch", "numpy", "hypothesis", "pytest", "jaxtyping")
+LIBRARIES = (  # what runs properties, and what they ask for an answer
+    *("torch", "torchvision", "numpy", "hypothesis", "pytest", "jaxtyping"),
+    *("diffusers", "peft", "scikit-learn", "scipy", "tokenizers", "transformers"),
+)
 HERE = Path(__file__).parent
 
 
@@ -38,7 +41,7 @@ def share_digest(assignment: Assignment, exercises: Sequence[str]) -> str:
         hidden = hidden_part(assignment.hidden_path.read_text("utf-8"), exercises)
     except (OSError, ValueError, SyntaxError):
         return suite_digest(assignment)  # whoever imports the module says what is wrong with it
-    parts = (_shared_digest(assignment), *exercises, starter_part(assignment.starter), hidden)
+    parts = (_shared_digest(assignment), starter_part(assignment.starter), hidden)
     return digest([], "\0".join(parts).encode())
 
 
@@ -47,7 +50,7 @@ def _shared_digest(assignment: Assignment) -> str:
     files = [
         *(assignment.solution_path, assignment.mistakes_path),
         *sorted((HERE / "properties").glob("*.py")),
-        *sorted((assignment.course.root / "coursekit" / "properties").glob("*.py")),
+        *sorted((assignment.course.root / "coursekit").rglob("*.py")),  # properties and submissions use all of it
     ]
     return digest(files, assignment.course.seed, str(assignment.policy.examples).encode())
 
@@ -118,7 +121,7 @@ class VerdictStore:
             self._parts[exercises] = share_digest(self._assignment, exercises)
         numbers = ",".join(str(cell.number) for cell in submission.cells)
         about = [submission.digest, numbers, *submission.notes, submission.problem or ""]
-        about += [self._parts[exercises], self.environment]
+        about += [*exercises, self._parts[exercises], self.environment]
         return self._directory / f"{hashlib.sha256(chr(0).join(about).encode()).hexdigest()[:40]}.json"
 
     def get(self, share: Job) -> Verdict | None:

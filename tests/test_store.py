@@ -56,6 +56,7 @@ def test_a_failure_of_the_grader_is_not_kept(mini_course: Course, submission: Su
         "solutions/mini.py",
         "assignments/mini/mini.py",
         "coursekit/properties/compare.py",
+        "coursekit/data.py",
     ],
 )
 def test_a_changed_suite_has_no_verdicts(mini_course: Course, path: str) -> None:
@@ -122,6 +123,16 @@ def test_a_change_reaches_the_shares_whose_results_may_depend_on_it(
     before = {name: share_digest(mini_course.assignment("mini"), [name]) for name in ("square", "Shift")}
     assignment = changed(mini_course, path, old, new)
     assert {name for name in before if share_digest(assignment, [name]) != before[name]} == moved
+
+
+def test_shares_of_one_work_are_kept_apart(mini_course: Course, submission: Submission) -> None:
+    assignment = changed(mini_course, TOML, 'title = "Small steps"', 'title = "Small steps"\none_work = true')
+    store, square = VerdictStore(assignment, "cpu"), square_of(submission)
+    shift = replace(square, exercises=("Shift",))
+    verdict = half_held(assignment, submission, store.suite)
+    store.put(square, verdict)
+    store.put(shift, with_results(verdict, (replace(verdict.exercises[0], name="Shift", points=3.0, earned=0.75),)))
+    assert [found and found.exercises[0].name for found in map(store.get, (square, shift))] == ["square", "Shift"]
 
 
 def test_in_one_work_every_change_reaches_every_share(mini_course: Course) -> None:
