@@ -7,10 +7,18 @@ student's computer claims. Extensions are granted to each student, by `course ex
 from __future__ import annotations
 
 import math
+from datetime import datetime, timedelta
 
 from autograder.course import Policy
 
 DAY = 24 * 60 * 60
+
+
+def seconds_late(due: datetime | None, received: datetime | None, extension: timedelta | None) -> float:
+    """How long after its due date a submission arrived; nothing is late if one of the times is not known."""
+    if due is None or received is None:
+        return 0.0
+    return max(0.0, (received - due - (extension or timedelta())).total_seconds())
 
 
 def penalty(policy: Policy, points: float, score: float, seconds_late: float) -> float:

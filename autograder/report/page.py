@@ -36,6 +36,7 @@ class Grade:
     Attributes:
         score: what counts; None if nobody has graded it yet.
         auto: what the autograder gave; None for a question.
+        manual: what a grader gave in its place.
         comment: a grader's, in Markdown.
     """
 
@@ -43,6 +44,7 @@ class Grade:
     score: float | None
     auto: float | None = None
     comment: str | None = None
+    manual: float | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from autograder.report.classpage.gather import gather
 from autograder.report.classpage.write import report
 from autograder.report.feedback import feedback
 from autograder.store import VerdictStore
-from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult
+from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult, with_results
 
 KEPT = ExerciseResult(
     "square",
@@ -38,7 +38,11 @@ def grade(course, mini, oracle):
         record(course, "mini", students)
         store = VerdictStore(mini, "cpu")
         for submission in tuple(oracle.asked):  # a verdict is asked for once more
-            store.put(submission, oracle.verdict(submission))
+            verdict = oracle.verdict(submission)
+            for share in store.known(submission).shares:
+                store.put(
+                    share, with_results(verdict, tuple(r for r in verdict.exercises if r.name in share.exercises))
+                )
 
     return grade
 

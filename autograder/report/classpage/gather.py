@@ -14,8 +14,9 @@ from autograder.course import Assignment
 from autograder.errors import CourseError
 from autograder.gradebook import ledger
 from autograder.gradebook.intake import original, students
-from autograder.gradebook.record import Score, enrolled, scores
+from autograder.gradebook.record import enrolled, scores
 from autograder.gradebook.settings import load
+from autograder.gradebook.standing import Score
 from autograder.report.classpage.similarity import fingerprints, released_fingerprints
 from autograder.store import VerdictStore
 from autograder.submission import Submission, read_submission
@@ -68,7 +69,7 @@ def gather(assignment: Assignment) -> list[Student]:
             f"there are no submissions to {assignment.slug}; `course collect {assignment.slug}` brings them"
         )
     known = scores(assignment.course, assignment.slug)
-    store = VerdictStore(assignment, "cpu")
+    store, exercises = VerdictStore(assignment, "cpu"), [exercise.name for exercise in assignment.exercises]
     coursedir = CourseDirectory(config=load(assignment.course))
     released = released_fingerprints(assignment)
 
@@ -78,7 +79,7 @@ def gather(assignment: Assignment) -> list[Student]:
             submission = read_submission(folder, assignment)
         except (CourseError, OSError) as error:  # not taken in yet, or no longer readable: a person has to look
             return Student(name, score=known.get(name), notes=(str(error),))
-        verdict = store.get(submission)
+        verdict = store.known(submission).whole(exercises)
         page = Path(coursedir.format_path(coursedir.feedback_directory, name, assignment.slug))
         page /= f"{assignment.slug}.html"
         return Student(
