@@ -45,6 +45,29 @@ class Graded:
     seconds: float
 
 
+def taken_in(assignment: Assignment, only: Sequence[str] | None = None) -> tuple[dict[str, Submission], dict[str, str]]:
+    """The submission of everyone who handed something in, or of `only` some, and why others cannot be taken in.
+
+    Raises:
+        CourseError: nobody handed anything in, or one of those who were named did not.
+    """
+    chosen = list(only) if only is not None else students(assignment)
+    if not chosen:
+        raise CourseError(
+            f"there are no submissions to {assignment.slug}; `course collect {assignment.slug}` brings them"
+        )
+    submissions: dict[str, Submission] = {}
+    refused: dict[str, str] = {}
+    for student in chosen:
+        try:
+            submissions[student] = intake(assignment, student)
+        except (CourseError, OSError) as error:
+            if only is not None:
+                raise
+            refused[student] = str(error)
+    return submissions, refused
+
+
 def grade_class(
     assignment: Assignment,
     only: Sequence[str] | None = None,
@@ -62,20 +85,7 @@ def grade_class(
     Raises:
         CourseError: nobody handed anything in, or nothing can be graded here.
     """
-    chosen = list(only) if only is not None else students(assignment)
-    if not chosen:
-        raise CourseError(
-            f"there are no submissions to {assignment.slug}; `course collect {assignment.slug}` brings them"
-        )
-    submissions: dict[str, Submission] = {}
-    refused: dict[str, str] = {}
-    for student in chosen:
-        try:
-            submissions[student] = intake(assignment, student)
-        except (CourseError, OSError) as error:
-            if only is not None:
-                raise
-            refused[student] = str(error)
+    submissions, refused = taken_in(assignment, only)
     graded = []
     worth = {exercise.name: exercise.points for exercise in assignment.exercises}
     with Grader(assignment, workers=workers, force=force, trust=trust) as grader:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from autograder.course import Course
 from autograder.errors import CourseError
@@ -97,6 +97,9 @@ def grade_command(
     student: Annotated[str | None, typer.Option(help="Only this student.")] = None,
     workers: Workers = None,
     force: Annotated[bool, typer.Option(help="Grade again what has a verdict.")] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Say what would change in the gradebook, and why, and record nothing.")
+    ] = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -105,19 +108,52 @@ def grade_command(
     from dataclasses import asdict
 
     from autograder.classroom import grade_class
+    from autograder.preview import foresee, summary
+    from autograder.report.changes import preview_table
     from autograder.report.terminal import class_table, progress_bar
 
     assignment = Course.find().assignment(slug)
+    only = [student] if student else None
+    document: object
+    table: RenderableType
     with progress_bar(errors) as progress:
-        graded = grade_class(
-            assignment, [student] if student else None, workers=workers, force=force, trust=trust, progress=progress
-        )
+        if preview:
+            previews = foresee(assignment, only, workers=workers, force=force, trust=trust, progress=progress)
+            failed = any(item.failure for item in previews)
+            students = [asdict(item) for item in previews]
+            document = {"assignment": slug, "summary": summary(previews), "students": students}
+            table = preview_table(previews, summary(previews))
+        else:
+            graded = grade_class(assignment, only, workers=workers, force=force, trust=trust, progress=progress)
+            failed = any(item.failure for item in graded)
+            document = [asdict(item) for item in graded]
+            table = class_table(graded)
     if as_json:
-        print(json.dumps([asdict(item) for item in graded], ensure_ascii=False, indent=1))
+        print(json.dumps(document, ensure_ascii=False, indent=1))
     else:
-        console.print(class_table(graded))
-    if any(item.failure for item in graded):
+        console.print(table)
+    if failed:
         raise typer.Exit(1)
+
+
+@app.command("log")
+def log_command(
+    slug: Annotated[str | None, typer.Argument(metavar="[ASSIGNMENT]", help="Only this one.")] = None,
+    student: Annotated[str | None, typer.Option(help="Only this student.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say who changed which score in the gradebook by grading, and when."""
+    import json
+
+    from autograder.gradebook.history import changes, to_data
+    from autograder.report.changes import changes_table
+
+    course = Course.find()
+    found = changes(course, course.assignment(slug).slug if slug else None, student)
+    if as_json:
+        print(json.dumps([to_data(change) for change in found], ensure_ascii=False, indent=1))
+    else:
+        console.print(changes_table(found))
 
 
 @app.command("feedback")

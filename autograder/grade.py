@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from autograder.course import Assignment
 from autograder.engines.job import Job
 from autograder.engines.local import LocalEngine
+from autograder.engines.pending import Pending
 from autograder.store import VerdictStore
 from autograder.submission import Submission
 from autograder.verdict import Verdict
@@ -61,20 +62,35 @@ class Grader:
         Raises:
             CourseError: grading cannot go on; what was yielded is stored.
         """
+        names = [exercise.name for exercise in self.assignment.exercises]
         missing = []
         for submission in submissions:
-            known = not self._force or submission.digest in self._fresh
-            stored = self._store.get(submission) if known else None
-            if stored is None:
-                missing.append(submission)
+            kept = not self._force or submission.digest in self._fresh
+            pending = self._store.known(submission) if kept else Pending.of(Job(submission), names)
+            if (verdict := pending.whole(names)) is not None:
+                yield submission, verdict
             else:
-                yield submission, stored
-        if not missing:
+                missing.append(pending)
+        asked: dict[int, tuple[Pending, int]] = {}
+        shares: list[Job] = []
+        for pending in missing:
+            # A verdict says how the submission was isolated, all of it.
+            pending.verdicts = [
+                verdict if verdict and verdict.isolation == self.engine.isolation else None
+                for verdict in pending.verdicts
+            ]
+            for place, share in pending.missing():
+                asked[id(share)] = pending, place
+                shares.append(share)
+        if not shares:
             return
-        for job, verdict in self.engine.verdicts(map(Job, missing)):
-            self._store.put(job.submission, verdict)
-            self._fresh.add(job.submission.digest)
-            yield job.submission, verdict
+        for share, found in self.engine.verdicts(shares):
+            self._store.put(share, found)
+            pending, place = asked[id(share)]
+            pending.verdicts[place] = found
+            if (verdict := pending.whole(names)) is not None:
+                self._fresh.add(share.submission.digest)
+                yield share.submission, verdict
 
     @property
     def engine(self) -> LocalEngine:

@@ -125,6 +125,18 @@ def score(points: float, results: tuple[PropertyResult, ...]) -> float:
     return round(points * held / total, 4)
 
 
+def with_results(blank: Verdict, results: tuple[ExerciseResult, ...]) -> Verdict:
+    """The verdict with its results, and their sum."""
+    return replace(blank, exercises=results, earned=round(sum(result.earned for result in results), 4))
+
+
+def with_points(result: ExerciseResult, points: float) -> ExerciseResult:
+    """The same result where the exercise is worth other points."""
+    return (
+        result if points == result.points else replace(result, points=points, earned=score(points, result.properties))
+    )
+
+
 def joined(shares: Sequence[Verdict], names: Sequence[str]) -> Verdict:
     """One verdict from those on the shares of a submission; where the grader failed on one, it failed.
 
@@ -140,9 +152,7 @@ def joined(shares: Sequence[Verdict], names: Sequence[str]) -> Verdict:
     for share in shares:
         seconds.update(share.seconds)
     return replace(
-        shares[0],
-        exercises=tuple(results),
-        earned=round(sum(result.earned for result in results), 4),
+        with_results(shares[0], tuple(results)),
         notes=tuple(dict.fromkeys(note for share in shares for note in share.notes)),
         seconds=dict(seconds),
     )

@@ -24,6 +24,7 @@ class Job:
         diagnose: name known mistakes behind lost points.
         depth: how much to find out about an exercise that fails.
         seed: draws the inputs in place of the course's secret.
+        undivided: it is a share of a submission, not to be divided again.
     """
 
     submission: Submission
@@ -31,12 +32,16 @@ class Job:
     diagnose: bool = True
     depth: Depth = "feedback"
     seed: str | None = None
+    undivided: bool = False
 
     def shares(self, names: Sequence[str]) -> tuple[Job, ...]:
         """The parts that are graded apart, so that one submission can use two cores: every other exercise of `names`."""
+        if self.undivided:
+            return (self,)
         chosen = tuple(name for name in names if self.exercises is None or name in self.exercises)
         parts = [chosen[start::SHARES] for start in range(SHARES)]
-        return tuple(replace(self, exercises=part) for part in parts if part) or (self,)
+        shares = tuple(replace(self, exercises=part, undivided=True) for part in parts if part)
+        return shares or (replace(self, undivided=True),)
 
     def pack(self) -> dict[str, Any]:
         """Plain data."""

@@ -7,27 +7,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Any
 
 from autograder import SINGLE_THREADED
 from autograder.course import Assignment
 from autograder.engines.job import Job
+from autograder.engines.pending import Pending
 from autograder.errors import CourseError
 from autograder.submission import Submission
-from autograder.verdict import Verdict, blank_verdict, joined
+from autograder.verdict import Verdict, blank_verdict
 
 if TYPE_CHECKING:
     from autograder.sandbox import Tier
-
-
-@dataclass
-class Pending:
-    """A submission of which some shares are not graded yet."""
-
-    job: Job
-    shares: list[Verdict | None]
 
 
 class LocalEngine:
@@ -112,17 +104,15 @@ class LocalEngine:
                 return
             answer = self._receive()
             pending, index = running.pop(answer["id"])
-            pending.shares[index] = self._verdict(pending.job.submission, answer)
-            graded = [share for share in pending.shares if share is not None]
-            if len(graded) == len(pending.shares):
-                yield pending.job, joined(graded, names)
+            pending.verdicts[index] = self._verdict(pending.job.submission, answer)
+            if (verdict := pending.whole(names)) is not None:
+                yield pending.job, verdict
 
     @staticmethod
     def _shares(jobs: Iterable[Job], names: list[str]) -> Iterator[tuple[Pending, int, Job]]:
         for job in jobs:
-            shares = job.shares(names)
-            pending = Pending(job, [None] * len(shares))
-            for index, share in enumerate(shares):
+            pending = Pending.of(job, names)
+            for index, share in pending.missing():
                 yield pending, index, share
 
     def _verdict(self, submission: Submission, answer: dict[str, Any]) -> Verdict:

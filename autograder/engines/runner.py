@@ -11,7 +11,7 @@ from autograder.properties.student import Session
 from autograder.properties.suite import Suite
 from autograder.sandbox import Control, WorkerDied
 from autograder.submission import Submission
-from autograder.verdict import Depth, ExerciseResult, Verdict
+from autograder.verdict import Depth, ExerciseResult, Verdict, with_results
 
 
 def compute(
@@ -73,11 +73,6 @@ def compute(
         notes=(*blank.notes, *faults),
         seconds={name: round(value, 4) for name, value in seconds.items()},
     )
-
-
-def with_results(blank: Verdict, results: tuple[ExerciseResult, ...]) -> Verdict:
-    """The verdict with its results, and their sum."""
-    return replace(blank, exercises=results, earned=round(sum(result.earned for result in results), 4))
 
 
 def unread_results(suite: Suite, problem: str) -> tuple[ExerciseResult, ...]:

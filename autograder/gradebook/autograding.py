@@ -16,9 +16,11 @@ from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
 
 from autograder.course import Assignment
-from autograder.gradebook import books
+from autograder.gradebook import books, history, ledger
 from autograder.gradebook.context import current
 from autograder.gradebook.intake import intake
+from autograder.gradebook.results import sound_verdict
+from autograder.gradebook.standing import Score, cleared, foreseen, standing
 
 
 def take_in(assignment: str, student: str, notebooks: list[str]) -> None:
@@ -34,8 +36,40 @@ def take_in(assignment: str, student: str, notebooks: list[str]) -> None:
     intake(current(folder.parents[2], folder.name), folder.parent.name)
 
 
-def forget(gradebook: Gradebook, coursedir: CourseDirectory, assignment: Assignment, student: str) -> None:
-    """See to it that nothing the autograder said of a submission outlives it: neither the score nor the page about it."""
+def withdraw(gradebook: Gradebook, coursedir: CourseDirectory, assignment: Assignment, student: str) -> None:
+    """Forget what was said of a submission that cannot be graded, and log that.
+
+    Raises:
+        CourseError: the log cannot be written; then nothing is forgotten.
+    """
+    forget(gradebook, coursedir, assignment, student, cleared(gradebook, assignment, student), None)
+
+
+def forget(
+    gradebook: Gradebook,
+    coursedir: CourseDirectory,
+    assignment: Assignment,
+    student: str,
+    then: Score,
+    suite: str | None,
+) -> None:
+    """See to it that nothing the autograder said of a submission outlives it: neither the score nor the page about it.
+
+    Args:
+        gradebook: where it is said.
+        coursedir: where the page is.
+        assignment: what was answered.
+        student: who answered.
+        then: what the gradebook will say when the submission is graded, for the log.
+        suite: the digest of the suite that it will be graded with; None if it cannot be.
+
+    Raises:
+        CourseError: the log cannot be written; then nothing is forgotten.
+    """
+    now = standing(gradebook, assignment, student)
+    graded = now is not None and any(grade.auto is not None for grade in now.grades.values())
+    before = ledger.read(assignment, student).suite or None if graded else None
+    history.announce(assignment.course, assignment.slug, now, then, before, suite)
     books.clear(gradebook, assignment, student)
     page = coursedir.format_path(coursedir.feedback_directory, student, assignment.slug)
     shutil.rmtree(page, ignore_errors=True)
@@ -45,12 +79,28 @@ class SubmissionExporter(NotebookExporter):
     """Reads submissions for nbgrader's first pass, and its own result for the second."""
 
     def from_filename(self, filename: str, resources: dict[str, Any], **kw: Any) -> tuple[str, dict[str, Any]]:
-        """Clear what was said of the last submission, take this one in, and convert what intake made of it."""
+        """Take a submission in, find the verdict, clear what was said of the last one, and convert what intake made of it."""
         coursedir = self.parent.coursedir
         student = resources["nbgrader"]["student"]
         assignment = current(Path(coursedir.root), resources["nbgrader"]["assignment"])
         if Path(filename).parent == assignment.submission_directory(student):
-            with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
-                forget(gradebook, coursedir, assignment, student)
-            intake(assignment, student)
+            self._make_room(coursedir, assignment, student)
         return super().from_filename(filename, resources, **kw)
+
+    def _make_room(self, coursedir: CourseDirectory, assignment: Assignment, student: str) -> None:
+        """Have nothing said of a submission any more, once it is logged what will be said of it."""
+
+        def gradebook() -> Gradebook:
+            return Gradebook(coursedir.db_url, coursedir.course_id)
+
+        try:
+            submission = intake(assignment, student)
+            verdict = sound_verdict(assignment, student, submission)
+            with gradebook() as book:
+                then = foreseen(book, assignment, student, submission, verdict)
+        except Exception:
+            with gradebook() as book:
+                withdraw(book, coursedir, assignment, student)
+            raise
+        with gradebook() as book:
+            forget(book, coursedir, assignment, student, then, verdict.suite)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nbgrader.api import Assignment as AssignmentRow
@@ -48,6 +48,16 @@ class Result:
     score: float | None
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What stands in one grade cell: the points it is worth, the autograder's score, a person's, and extra credit."""
+
+    points: float
+    auto: float | None = None
+    manual: float | None = None
+    extra: float | None = None
+
+
 def save(
     gradebook: Gradebook,
     assignment: Assignment,
@@ -71,13 +81,7 @@ def save(
     """
     notebook = gradebook.find_submission_notebook(assignment.slug, assignment.slug, student)
     cells = _cells(gradebook, notebook)
-    expected = {name: cell.max_score for name, (_, cell) in cells.items()}
-    graded = {name: result.points for name, result in results.items()}
-    if odd := sorted(name for name in expected.keys() | graded.keys() if expected.get(name) != graded.get(name)):
-        raise CourseError(
-            f"{', '.join(odd)}: the gradebook was made for other exercises or points than "
-            f"{assignment.starter_path.name} has now; run `course release {assignment.slug}` again"
-        )
+    fits(assignment, {name: cell.max_score for name, (_, cell) in cells.items()}, results)
     for name, (grade, _) in cells.items():
         grade.auto_score = results[name].score
         # As in nbgrader: a score that a person gave stands, but may have to be thought over.
@@ -86,14 +90,49 @@ def save(
     for comment, name in query.filter(Comment.notebook_id == notebook.id):
         comment.auto_comment = comments.get(name)
     notebook.assignment.timestamp = _naive_utc(received)  # nbgrader would keep an earlier submission's
-    _reckon_lateness(assignment, notebook, cells)
+    _reckon_lateness(gradebook, assignment, notebook, cells)
     gradebook.db.commit()
+
+
+def fits(assignment: Assignment, cells: Mapping[str, float], results: Mapping[str, Result]) -> None:
+    """Insist that results are for the grade cells that the gradebook has, `cells`, and for as many points.
+
+    Raises:
+        CourseError: the gradebook was made for other cells, or other points.
+    """
+    graded = {name: result.points for name, result in results.items()}
+    if odd := sorted(name for name in cells.keys() | graded.keys() if cells.get(name) != graded.get(name)):
+        raise CourseError(
+            f"{', '.join(odd)}: the gradebook was made for other exercises or points than "
+            f"{assignment.starter_path.name} has now; run `course release {assignment.slug}` again"
+        )
+
+
+def entries(gradebook: Gradebook, assignment: Assignment, student: str) -> dict[str, Entry]:
+    """What stands in each grade cell of a student's submission; before the first, empty cells."""
+    try:
+        notebook = gradebook.find_submission_notebook(assignment.slug, assignment.slug, student)
+    except MissingEntry:
+        released = gradebook.find_notebook(assignment.slug, assignment.slug)
+        return {cell.name: Entry(cell.max_score) for cell in released.grade_cells}
+    return _entries(_cells(gradebook, notebook))
+
+
+def due(gradebook: Gradebook, assignment: Assignment, student: str) -> datetime | None:
+    """When a student's work is due: by everybody's date, or by what `course extend` or nbgrader granted."""
+    if assignment.due is None:
+        return None
+    try:
+        granted = gradebook.find_submission(assignment.slug, student).extension
+    except MissingEntry:
+        granted = None
+    return ledger.read(assignment, student).due or assignment.due + (granted or timedelta())
 
 
 def refresh_penalty(gradebook: Gradebook, assignment: Assignment, student: str) -> None:
     """Work out what lateness costs now: written answers are graded, and extensions granted, after autograding."""
     notebook = gradebook.find_submission_notebook(assignment.slug, assignment.slug, student)
-    _reckon_lateness(assignment, notebook, _cells(gradebook, notebook))
+    _reckon_lateness(gradebook, assignment, notebook, _cells(gradebook, notebook))
     gradebook.db.commit()
 
 
@@ -117,12 +156,15 @@ def grades(gradebook: Gradebook, assignment: Assignment, student: str | None = N
     for who, cell, points, score, auto, manual in submitted(*columns, row=GradeRow, cell=GradeCell):
         name = cell.removeprefix(CHECK)
         graded = auto is not None or manual is not None
-        rows.setdefault(who, {})[name] = Grade(points, score if graded else None, auto, comments.get((who, name)))
+        comment = comments.get((who, name))
+        rows.setdefault(who, {})[name] = Grade(points, score if graded else None, auto, comment, manual)
+    return {who: in_order(assignment, theirs) for who, theirs in sorted(rows.items())}
+
+
+def in_order(assignment: Assignment, theirs: Mapping[str, Grade]) -> dict[str, Grade]:
+    """Grades in the order of the notebook: exercises, questions, and what the starter no longer has."""
     order = [*(item.name for item in assignment.exercises), *(item.name for item in assignment.questions)]
-    return {
-        who: {name: theirs[name] for name in [*order, *sorted(theirs.keys() - set(order))] if name in theirs}
-        for who, theirs in sorted(rows.items())
-    }
+    return {name: theirs[name] for name in [*order, *sorted(theirs.keys() - set(order))] if name in theirs}
 
 
 def penalties(gradebook: Gradebook, assignment: Assignment, student: str | None = None) -> dict[str, float]:
@@ -141,20 +183,31 @@ def _cells(gradebook: Gradebook, notebook: SubmittedNotebook) -> Cells:
     return {cell.name: (grade, cell) for grade, cell in query.filter(GradeRow.notebook_id == notebook.id)}
 
 
-def _reckon_lateness(assignment: Assignment, notebook: SubmittedNotebook, cells: Cells) -> None:
-    """By the due date of `course.toml`, the time of arrival, and the extension that `course extend` or nbgrader granted."""
+def _entries(cells: Cells) -> dict[str, Entry]:
+    return {
+        name: Entry(cell.max_score, grade.auto_score, grade.manual_score, grade.extra_credit)
+        for name, (grade, cell) in cells.items()
+    }
+
+
+def _reckon_lateness(gradebook: Gradebook, assignment: Assignment, notebook: SubmittedNotebook, cells: Cells) -> None:
+    """By the student's due date and the time of arrival."""
     submission = notebook.assignment
     submission.assignment.duedate = _naive_utc(assignment.due)
-    own = ledger.read(assignment, submission.student.id).due
-    if own is not None and assignment.due is not None:
+    if (own := due(gradebook, assignment, submission.student.id)) is not None and assignment.due is not None:
         submission.extension = own - assignment.due
-    points = score = 0.0
-    for grade, cell in cells.values():
-        given = grade.auto_score if grade.manual_score is None else grade.manual_score
-        score += (given or 0.0) + (grade.extra_credit or 0.0)
-        points += cell.max_score
-    off = penalty(assignment.policy, points, score, submission.total_seconds_late)
+    off = penalty_on(assignment, _entries(cells).values(), submission.total_seconds_late)
     notebook.late_submission_penalty = off or None
+
+
+def penalty_on(assignment: Assignment, entries: Iterable[Entry], seconds_late: float) -> float:
+    """What lateness costs a submission with these scores."""
+    points = score = 0.0
+    for entry in entries:
+        given = entry.auto if entry.manual is None else entry.manual
+        score += (given or 0.0) + (entry.extra or 0.0)
+        points += entry.points
+    return penalty(assignment.policy, points, score, seconds_late)
 
 
 def _naive_utc(time: datetime | None) -> datetime | None:

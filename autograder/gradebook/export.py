@@ -24,7 +24,8 @@ from autograder.course import Assignment, Course
 from autograder.errors import CourseError
 from autograder.gradebook import ledger
 from autograder.gradebook.context import CourseContext
-from autograder.gradebook.record import Score, scores
+from autograder.gradebook.record import scores
+from autograder.gradebook.standing import Score
 from autograder.store import write_whole
 from autograder.text import decode
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Literal
 
 import nbformat
+from nbformat import NotebookNode
 
 from autograder.course import Assignment
 from autograder.errors import CourseError
@@ -138,6 +139,16 @@ def read(assignment: Assignment, student: str) -> Submission:
     """
     folder, arrival = original(assignment, student)
     return _read(folder, arrival.digest, assignment)[0]
+
+
+def notebook(assignment: Assignment, student: str) -> NotebookNode:
+    """The notebook that was rebuilt from the submission that counts.
+
+    Raises:
+        CourseError: nothing was taken in.
+    """
+    folder, arrival = original(assignment, student)
+    return nbformat.reads(_read(folder, arrival.digest, assignment)[1].decode(), as_version=4)
 
 
 @lru_cache(maxsize=8)  # nbgrader comes back to one submission several times before it goes on to the next

@@ -7,10 +7,16 @@ student's computer claims. Extensions are granted to each student, by `course ex
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 from autograder.course import Policy
 
 DAY = 24 * 60 * 60
+
+
+def seconds_late(due: datetime | None, received: datetime | None) -> float:
+    """How long after its due date a submission arrived; nothing is late if one of the times is not known."""
+    return max(0.0, (received - due).total_seconds()) if due and received else 0.0
 
 
 def penalty(policy: Policy, points: float, score: float, seconds_late: float) -> float:

@@ -36,12 +36,14 @@ class Ledger(BaseModel):
 
     `due` is a due date of the student's own.
     `wrote` holds the SHA-256 of every notebook that intake put where nbgrader looks: any other is a person's doing.
+    `suite` is the digest of the suite under which the gradebook's scores were given.
     `leftover` are files that are copied and still have to go, should intake be interrupted in between.
     """
 
     arrivals: dict[int, Arrival] = {}
     due: AwareDatetime | None = None
     wrote: list[str] = []
+    suite: str = ""
     leftover: list[str] = []
 
     def collected(self) -> Arrival | None:
@@ -89,6 +91,15 @@ def write(assignment: Assignment, student: str, ledger: Ledger) -> None:
     """Keep a student's ledger, whole or not at all."""
     path = ledgers(assignment) / f"{student}.json"
     replace(path, (ledger.model_dump_json(indent=1) + "\n").encode())
+
+
+def remember_suite(assignment: Assignment, student: str, suite: str) -> None:
+    """Keep under which suite a student's scores were given."""
+    with alone(assignment, "intake"):
+        known = read(assignment, student)
+        if known.suite != suite:
+            known.suite = suite
+            write(assignment, student, known)
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -12,11 +12,11 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import determine_grade, is_grade
 
 from autograder.errors import CourseError
-from autograder.gradebook import books, intake
+from autograder.gradebook import books, intake, ledger
 from autograder.gradebook.context import CourseContext
-from autograder.gradebook.graders import verdict_for
+from autograder.gradebook.results import has_loose_text, question_results, sound_verdict, unanswered
 from autograder.report import exercise
-from autograder.report.page import CHECK, NOTES, STUDENT_CELL
+from autograder.report.page import CHECK, NOTES
 from autograder.report.reveal import revealed, reveals
 from autograder.submission import Submission
 from autograder.verdict import ExerciseResult, Verdict
@@ -39,9 +39,7 @@ class ApplyVerdict(CourseContext, NbGraderPreprocessor):
         """
         assignment, student = self.assignment_and_student(resources)
         submission = intake.read(assignment, student)
-        verdict = verdict_for(assignment, submission)
-        if verdict.failure:
-            raise CourseError(f"{assignment.slug} of {student} could not be graded: {verdict.failure}")
+        verdict = sound_verdict(assignment, student, submission)
         cells = {
             cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if is_grade(cell) and cell.cell_type == "code"
         }
@@ -50,15 +48,15 @@ class ApplyVerdict(CourseContext, NbGraderPreprocessor):
         for result in verdict.exercises:
             cells[CHECK + result.name].outputs = _outputs(result)
         _, arrival = intake.original(assignment, student)
-        unanswered = [question.name for question in assignment.questions if question.name not in submission.answers]
         nb.metadata[NOTES] = {
             **nb.metadata.get(NOTES, {}),
             "received": arrival.received.isoformat() if arrival.received else None,
             "notes": _notes(arrival.left_out, submission, verdict),
-            "unanswered": unanswered,
+            "unanswered": unanswered(assignment, submission),
             "isolation": verdict.isolation,
             "device": verdict.device,
             "suite": verdict.suite,
+            "submission": verdict.submission,
         }
         return nb, resources
 
@@ -73,28 +71,27 @@ class SaveScores(CourseContext, NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
         """Write to the gradebook."""
         assignment, student = self.assignment_and_student(resources)
-        levels = reveals(assignment, student)
-        results: dict[str, books.Result] = {}
+        with Gradebook(resources["nbgrader"]["db_url"], assignment.course.id) as gradebook:
+            levels = reveals(assignment, student, books.due(gradebook, assignment, student))
+        results = question_results(nb, nb.metadata[NOTES]["unanswered"])
         comments: dict[str, str | None] = {}
-        # An answer may stand in a cell that lost its name on the way through another editor. A person has to look.
-        loose = any(cell.cell_type == "markdown" and cell.id.startswith(STUDENT_CELL) for cell in nb.cells)
         for cell in filter(is_grade, nb.cells):
             name = cell.metadata.nbgrader.grade_id
-            points = float(cell.metadata.nbgrader.points)
             if cell.cell_type == "code":
-                score, _ = determine_grade(cell, self.log)
+                score, points = determine_grade(cell, self.log)
                 results[name] = books.Result(points, score)
                 exercised = name.removeprefix(CHECK)
                 result = revealed(exercise.shown_by(cell), levels[exercised])
                 comments[exercised] = exercise.to_text(result) or None
             else:
                 answered = name not in nb.metadata[NOTES]["unanswered"]
-                results[name] = books.Result(points, None if answered or loose else 0.0)
-                comments[name] = None if answered else "No answer in its place." if loose else "No answer."
+                no_answer = "No answer in its place." if has_loose_text(nb) else "No answer."
+                comments[name] = None if answered else no_answer
         received = nb.metadata[NOTES]["received"]
         time = datetime.fromisoformat(received) if received else None
         with Gradebook(resources["nbgrader"]["db_url"], assignment.course.id) as gradebook:
             books.save(gradebook, assignment, student, time, results, comments)
+        ledger.remember_suite(assignment, student, nb.metadata[NOTES]["suite"])
         return nb, resources
 
 

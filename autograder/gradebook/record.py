@@ -16,43 +16,14 @@ from traitlets.config import Config
 
 from autograder.course import Assignment, Course
 from autograder.errors import CourseError
-from autograder.gradebook import books
-from autograder.gradebook.autograding import forget
+from autograder.gradebook import books, history
+from autograder.gradebook.autograding import withdraw
 from autograder.gradebook.context import current
 from autograder.gradebook.intake import intake
 from autograder.gradebook.ledger import alone
 from autograder.gradebook.quiet import quietly
 from autograder.gradebook.settings import load
-from autograder.report.page import Grade
-
-
-@dataclass(frozen=True)
-class Score:
-    """What the gradebook says of one student's submission.
-
-    Attributes:
-        grades: of every exercise and written question, by its name.
-        penalty: points that lateness takes off.
-    """
-
-    student: str
-    grades: dict[str, Grade]
-    penalty: float
-
-    @property
-    def points(self) -> float:
-        """All that can be earned."""
-        return sum(grade.points for grade in self.grades.values())
-
-    @property
-    def earned(self) -> float:
-        """What counts as of now."""
-        return sum(grade.score or 0.0 for grade in self.grades.values()) - self.penalty
-
-    @property
-    def waiting(self) -> list[str]:
-        """What nobody has graded yet: written answers, and everything of a submission on which grading failed."""
-        return [name for name, grade in self.grades.items() if grade.score is None]
+from autograder.gradebook.standing import Score, standing, standings
 
 
 @dataclass(frozen=True)
@@ -78,9 +49,10 @@ def record(
         progress: called after each of them.
 
     Raises:
-        CourseError: the gradebook cannot be opened, or the assignment is not in it.
+        CourseError: the gradebook cannot be opened, or the assignment is not in it, or the log of changes cannot be written.
     """
     assignment = current(course.root, slug)
+    history.check(course)
     config = load(course)
     coursedir = CourseDirectory(config=config, assignment_id=slug)
     recorded: list[Recorded] = []
@@ -89,9 +61,9 @@ def record(
             with alone(assignment, "grading"):
                 failure = _autograde(assignment, coursedir, config, student)
                 if failure is None:
-                    recorded.append(Recorded(student, _scores(gradebook, assignment, student)[student]))
+                    recorded.append(Recorded(student, standing(gradebook, assignment, student)))
                 else:
-                    forget(gradebook, coursedir, assignment, student)
+                    withdraw(gradebook, coursedir, assignment, student)
                     graded = coursedir.format_path(coursedir.autograded_directory, student, slug)
                     shutil.rmtree(graded, ignore_errors=True)
                     recorded.append(Recorded(student, None, failure))
@@ -110,7 +82,7 @@ def scores(course: Course, slug: str) -> dict[str, Score]:
     with opened(course, assignment) as gradebook:
         for student in books.penalties(gradebook, assignment):
             books.refresh_penalty(gradebook, assignment, student)
-        return _scores(gradebook, assignment)
+        return standings(gradebook, assignment)
 
 
 def enrolled(course: Course, slug: str) -> list[str]:
@@ -121,12 +93,6 @@ def enrolled(course: Course, slug: str) -> list[str]:
     """
     with opened(course, current(course.root, slug)) as gradebook:
         return [student.id for student in gradebook.students]
-
-
-def _scores(gradebook: Gradebook, assignment: Assignment, student: str | None = None) -> dict[str, Score]:
-    off = books.penalties(gradebook, assignment, student)
-    everyone = books.grades(gradebook, assignment, student)
-    return {who: Score(who, grades, off[who]) for who, grades in everyone.items()}
 
 
 def _autograde(assignment: Assignment, coursedir: CourseDirectory, config: Config, student: str) -> str | None:

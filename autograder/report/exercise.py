@@ -71,6 +71,14 @@ def to_bundle(result: ExerciseResult) -> dict[str, Any]:
     return {"text/html": to_html(result), "text/plain": to_text(result), MIME: json.loads(json.dumps(asdict(result)))}
 
 
+def results_shown(notebook: NotebookNode) -> dict[str, ExerciseResult]:
+    """The results that the cells of a notebook display, by exercise."""
+    cells = [
+        cell for cell in notebook.cells if any(MIME in output.get("data", {}) for output in cell.get("outputs", ()))
+    ]
+    return {result.name: result for result in map(shown_by, cells)}
+
+
 def shown_by(cell: NotebookNode) -> ExerciseResult:
     """The result that a graded cell displays.
 

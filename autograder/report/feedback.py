@@ -21,6 +21,7 @@ from autograder.gradebook.ledger import alone
 from autograder.gradebook.quiet import quietly
 from autograder.gradebook.settings import load
 from autograder.report.page import compose, render
+from autograder.report.reveal import reveals
 
 
 class PageExporter(CourseContext, Exporter):
@@ -44,8 +45,9 @@ class PageExporter(CourseContext, Exporter):
                     f"the gradebook has no submission of theirs; run `course grade {assignment.slug}` first"
                 ) from None
             grades = books.grades(gradebook, assignment, student)[student]
+            levels = reveals(assignment, student, books.due(gradebook, assignment, student))
             penalty = books.penalties(gradebook, assignment, student)[student]
-        return render(compose(nb, assignment, student, grades, penalty)), resources
+        return render(compose(nb, assignment, student, grades, levels, penalty)), resources
 
 
 def feedback(course: Course, slug: str, students: Iterable[str] | None = None) -> dict[str, Path | CourseError]:

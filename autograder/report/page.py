@@ -17,11 +17,11 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from autograder.course import Assignment
+from autograder.course import Assignment, Reveal
 from autograder.report import TEMPLATES
 from autograder.report.exercise import pages, shown_by
 from autograder.report.markdown import safe_html
-from autograder.report.reveal import revealed, reveals
+from autograder.report.reveal import revealed
 from autograder.verdict import ExerciseResult
 
 NOTES = "course"  # in a graded notebook's metadata: what was met on the way
@@ -36,6 +36,7 @@ class Grade:
     Attributes:
         score: what counts; None if nobody has graded it yet.
         auto: what the autograder gave; None for a question.
+        manual: what a grader gave in its place.
         comment: a grader's, in Markdown.
     """
 
@@ -43,6 +44,7 @@ class Grade:
     score: float | None
     auto: float | None = None
     comment: str | None = None
+    manual: float | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def compose(
     assignment: Assignment,
     student: str,
     grades: Mapping[str, Grade],
+    levels: Mapping[str, Reveal],
     penalty: float = 0.0,
 ) -> Page:
     """Put a graded notebook and the gradebook's word on it together; hidden properties show what policy allows.
@@ -147,13 +150,13 @@ def compose(
         assignment: what it answers.
         student: who answered.
         grades: by the name of the exercise or question.
+        levels: how much the student may see, by exercise.
         penalty: points that lateness took off.
     """
     items: list[Item] = []
     parts: list[Part] = []
     released: list[NotebookNode] = []
 
-    levels = reveals(assignment, student)
     questions = {question.name: safe_html(question.text) for question in assignment.questions}
     read: int | None = None
 

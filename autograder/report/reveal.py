@@ -14,10 +14,10 @@ from autograder.verdict import ExerciseResult, PropertyResult
 LEVELS: tuple[Reveal, ...] = ("score", "property", "message", "counterexample")
 
 
-def reveals(assignment: Assignment, student: str) -> Mapping[str, Reveal]:
-    """How much a student may see as of now, by exercise."""
-    policy, known = assignment.policy, ledger.read(assignment, student)
-    attempts, due = sum(not arrival.by_hand for arrival in known.arrivals.values()), known.due or assignment.due
+def reveals(assignment: Assignment, student: str, due: datetime | None) -> Mapping[str, Reveal]:
+    """How much a student, whose work is due at that time, may see as of now, by exercise."""
+    policy, arrivals = assignment.policy, ledger.read(assignment, student).arrivals.values()
+    attempts = sum(not arrival.by_hand for arrival in arrivals)
     opened = [policy.reveal, *(level for least, level in policy.reveal_after_attempts.items() if attempts >= least)]
     if policy.reveal_after_due and due and datetime.now(UTC) > due + timedelta(days=policy.late_days):
         opened.append(policy.reveal_after_due)

@@ -22,7 +22,8 @@ def test_shares_hold_every_exercise_once(chosen: tuple[str, ...] | None, expecte
     job = Job(submission_of({"a": "a = 1"}), chosen, diagnose=False, seed="s")
     shares = job.shares(NAMES)
     assert [share.exercises for share in shares] == expected
-    assert all(replace(share, exercises=chosen) == job for share in shares)
+    assert all(replace(share, exercises=chosen, undivided=False) == job for share in shares)
+    assert all(share.shares(NAMES) == (share,) for share in shares)
 
 
 def test_a_job_is_plain_data() -> None:

@@ -23,6 +23,7 @@ from autograder.errors import CourseError
 from autograder.grade import Grader
 from autograder.gradebook import graders
 from autograder.gradebook.collect import collect
+from autograder.gradebook.history import changes
 from autograder.gradebook.record import record, scores
 from autograder.report.feedback import feedback
 from autograder.verdict import Verdict, blank_verdict
@@ -46,6 +47,7 @@ class ReadsPoints:
             results = tuple(
                 replace(result, earned=float(text.partition(f"# {result.name}: ")[2].partition("\n")[0] or 0))
                 for result in verdict.exercises
+                if job.exercises is None or result.name in job.exercises
             )
             yield job, replace(verdict, exercises=results, earned=sum(result.earned for result in results))
 
@@ -70,13 +72,14 @@ def travel(root: Path, archive: Path) -> None:
 
 
 def outcome(root: Path) -> dict[str, Any]:
-    """What the road has left: everybody's scores, and every file but those that are caches."""
+    """What the road has left: everybody's scores, the log's last word on each, and every file but those that are caches."""
     course = Course.load(root)
     return {
         "scores": {
             student: ({name: grade.score for name, grade in score.grades.items()}, score.penalty)
             for student, score in scores(course, "mini").items()
         },
+        "log": {(line.student, line.exercise): line.becomes for line in changes(course)},
         "files": sorted(
             str(path.relative_to(root))
             for folder in ("submitted", "autograded", "feedback", "verdicts")

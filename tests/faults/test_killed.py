@@ -19,6 +19,7 @@ def test_a_road_that_is_cut_anywhere_can_be_gone_again(fresh: Callable[[], Path]
     assert status == 0
     assert steps > 50
     expected = outcome(whole / "course")
+    assert expected["log"]["ada", "square"] == 2.0
     assert expected["scores"]["ada"] == ({"square": 2.0, "Shift": 3.0, "why_squares": 0.0}, 0.0)
     for step in range(1, steps + 1):
         folder = fresh()

@@ -18,7 +18,7 @@ from autograder.report.classpage.gather import gather
 from autograder.report.classpage.write import report
 from autograder.report.feedback import feedback
 from autograder.store import VerdictStore
-from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult
+from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult, with_results
 
 KEPT = ExerciseResult(
     "square",
@@ -38,7 +38,11 @@ def grade(course, mini, oracle):
         record(course, "mini", students)
         store = VerdictStore(mini, "cpu")
         for submission in tuple(oracle.asked):  # a verdict is asked for once more
-            store.put(submission, oracle.verdict(submission))
+            verdict = oracle.verdict(submission)
+            for share in store.known(submission).shares:
+                store.put(
+                    share, with_results(verdict, tuple(r for r in verdict.exercises if r.name in share.exercises))
+                )
 
     return grade
 
@@ -117,7 +121,7 @@ def test_late_is_by_the_students_own_due_date(course, desk, grade, tmp_path):
     path = course.root / "course.toml"
     path.write_text(path.read_text() + "due = 2027-02-01T12:00:00Z\n")
     mini = Course.load(course.root).assignment("mini")
-    for student in ("ada", "bob"):
+    for student in ("ada", "bob", "cyd"):
         folder = tmp_path / student
         folder.mkdir()
         (folder / "mini.ipynb").write_bytes(desk.hand_in("desk").read_bytes())
@@ -125,8 +129,11 @@ def test_late_is_by_the_students_own_due_date(course, desk, grade, tmp_path):
     known = ledger.read(mini, "bob")
     known.due = mini.due + timedelta(days=3)
     ledger.write(mini, "bob", known)
+    grade("cyd")
+    with Gradebook(database(course), course.id) as gradebook:
+        gradebook.grant_extension("mini", "cyd", days=1)
     late = {item.name: item.late for item in gather(mini)}
-    assert late == {"ada": 2.0, "bob": 0.0, "desk": 0.0}
+    assert late == {"ada": 2.0, "bob": 0.0, "cyd": 1.0, "desk": 0.0}
 
 
 def test_a_file_that_cannot_be_read_is_a_note(mini, desk, grade):

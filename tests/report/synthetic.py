@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from autograder.gradebook.record import Score
+from autograder.gradebook.standing import Score
 from autograder.report.classpage.gather import Student
 from autograder.report.page import Grade
 from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult, Verdict

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from autograder.gradebook.record import Score
+from autograder.gradebook.standing import Score
 from autograder.report.classpage import figures
 from autograder.report.classpage.gather import Student
 from autograder.report.page import Grade

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
 
 from autograder.course import Assignment
 from autograder.errors import CourseError
-from autograder.gradebook import ledger
+from autograder.gradebook import books
 from autograder.gradebook.intake import original, students
-from autograder.gradebook.record import Score, enrolled, scores
+from autograder.gradebook.lateness import DAY, seconds_late
+from autograder.gradebook.record import enrolled, opened, scores
 from autograder.gradebook.settings import load
+from autograder.gradebook.standing import Score
 from autograder.report.classpage.similarity import fingerprints, released_fingerprints
 from autograder.store import VerdictStore
 from autograder.submission import Submission, read_submission
@@ -68,41 +70,36 @@ def gather(assignment: Assignment) -> list[Student]:
             f"there are no submissions to {assignment.slug}; `course collect {assignment.slug}` brings them"
         )
     known = scores(assignment.course, assignment.slug)
-    store = VerdictStore(assignment, "cpu")
+    store, exercises = VerdictStore(assignment, "cpu"), [exercise.name for exercise in assignment.exercises]
     coursedir = CourseDirectory(config=load(assignment.course))
     released = released_fingerprints(assignment)
 
-    def student(name: str) -> Student:
+    def student(gradebook: Gradebook, name: str) -> Student:
         try:
             folder, arrival = original(assignment, name)
             submission = read_submission(folder, assignment)
         except (CourseError, OSError) as error:  # not taken in yet, or no longer readable: a person has to look
             return Student(name, score=known.get(name), notes=(str(error),))
-        verdict = store.get(submission)
+        verdict = store.known(submission).whole(exercises)
         page = Path(coursedir.format_path(coursedir.feedback_directory, name, assignment.slug))
         page /= f"{assignment.slug}.html"
         return Student(
             name,
             score=known.get(name),
             verdict=verdict,
-            late=_days_late(assignment, name, arrival.received),
+            late=seconds_late(books.due(gradebook, assignment, name), arrival.received) / DAY,
             notes=_notes(submission, verdict),
             page=page if page.is_file() else None,
             passages=fingerprints(submission.cells, released),
         )
 
     missing = set(enrolled(assignment.course, assignment.slug)) - set(names)
-    everyone = [*map(student, names), *(Student(name, handed_in=False) for name in missing)]
+    with opened(assignment.course, assignment) as gradebook:
+        everyone = [student(gradebook, name) for name in names]
+    everyone += [Student(name, handed_in=False) for name in missing]
     return sorted(everyone, key=lambda item: (item.name.casefold(), item.name))
 
 
 def _notes(submission: Submission, verdict: Verdict | None) -> tuple[str, ...]:
     said = verdict.notes if verdict is not None else submission.notes
     return tuple(dict.fromkeys((*filter(None, [submission.problem]), *said)))
-
-
-def _days_late(assignment: Assignment, student: str, received: datetime | None) -> float:
-    due = ledger.read(assignment, student).due or assignment.due
-    if received is None or due is None:
-        return 0.0
-    return max((received - due).total_seconds() / 86400, 0.0)
