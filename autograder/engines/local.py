@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from multiprocessing import Pipe
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from autograder import SINGLE_THREADED
@@ -20,6 +23,10 @@ from autograder.verdict import Verdict, blank_verdict
 
 if TYPE_CHECKING:
     from autograder.sandbox import Tier
+
+
+AHEAD = 2  # jobs that lie ready for each runner, so that none waits while the caller is at work on a verdict
+ENDED = "the grading process has ended; what has a verdict is kept, run the command again"
 
 
 class LocalEngine:
@@ -64,8 +71,13 @@ class LocalEngine:
                 "tier": tier,
                 "device": device,
                 "suite": suite,
+                "workers": self.workers,
             }
         )
+        # A thread takes every answer at once: two ends that both waited for the other to read would wait for ever.
+        self._answers: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         hello = self._receive()
         if "error" in hello:
             self.close()
@@ -76,17 +88,21 @@ class LocalEngine:
         try:
             self._connection.send_bytes(json.dumps(message).encode())
         except OSError:
-            raise CourseError(
-                "the grading process has ended; what has a verdict is kept, run the command again"
-            ) from None
+            raise CourseError(ENDED) from None
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                self._answers.put(json.loads(self._connection.recv_bytes()))
+        except (EOFError, OSError):
+            self._answers.put(None)
 
     def _receive(self) -> dict[str, Any]:
-        try:
-            return json.loads(self._connection.recv_bytes())
-        except (EOFError, OSError):
-            raise CourseError(
-                "the grading process has ended; what has a verdict is kept, run the command again"
-            ) from None
+        answer = self._answers.get()
+        if answer is None:
+            self._answers.put(None)  # for whoever asks again
+            raise CourseError(ENDED)
+        return answer
 
     def verdicts(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Verdict]]:
         """Verdicts in order of completion. The shares of a submission are graded one after the other, or at once."""
@@ -95,7 +111,7 @@ class LocalEngine:
         running: dict[int, tuple[Pending, int]] = {}
         number = 0
         while True:
-            while len(running) < self.workers and (following := next(waiting, None)) is not None:
+            while len(running) < AHEAD * self.workers and (following := next(waiting, None)) is not None:
                 pending, index, share = following
                 number += 1
                 running[number] = pending, index
@@ -129,6 +145,9 @@ class LocalEngine:
 
     def close(self) -> None:
         """End the warm parent and everything under it."""
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as connection:
+            connection.shutdown(socket.SHUT_RDWR)  # to close it would not do, since the listener is at it
+        self._listener.join()
         self._connection.close()
         try:
             self._process.wait(10)

@@ -4,7 +4,7 @@ It speaks with its engine over a pipe, in JSON documents:
 
     → {"root", "slug", "tier", "device", "workers"}
     ← {"isolation", "suite"}                          or {"error": sentence}
-    → {"id", "submission", "exercises", …}            a job, as many as there are runners
+    → {"id", "submission", "exercises", …}            a job; it waits until one of the runners is free
     ← {"id", "verdict"} or {"id", "failure"}          in order of completion
 
 A runner is trusted, but works with what a hostile worker tells it. So each runs in a process of its own, bounded in time, and
@@ -20,6 +20,7 @@ import signal
 import sys
 import time
 import traceback
+from collections import deque
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -75,6 +76,8 @@ class WarmParent:
         )
         _rehearse(self.suite)
         self.connection = connection
+        self.workers = config["workers"]
+        self.waiting: deque[dict[str, Any]] = deque()
         self.runners: dict[int, Runner] = {}
         warmup.settle()
 
@@ -86,14 +89,15 @@ class WarmParent:
                 for key, _ in selector.select(timeout=1.0):
                     if key.fileobj is self.connection:
                         try:
-                            job = json.loads(self.connection.recv_bytes())
+                            self.waiting.append(json.loads(self.connection.recv_bytes()))
                         except EOFError:
                             return
-                        runner = self.fork(job)
-                        selector.register(runner.pipe, selectors.EVENT_READ, runner)
                     elif self.read(key.data):
                         selector.unregister(key.data.pipe)
                         self.finish(key.data)
+                while self.waiting and len(self.runners) < self.workers:
+                    runner = self.fork(self.waiting.popleft())
+                    selector.register(runner.pipe, selectors.EVENT_READ, runner)
                 for runner in self.runners.values():
                     if time.monotonic() > runner.kill_at:
                         os.kill(runner.pid, signal.SIGKILL)  # its pipe closes, and the loop above finishes it

@@ -16,6 +16,7 @@ from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
 
 from autograder.course import Assignment
+from autograder.errors import CourseError
 from autograder.gradebook import books, history, ledger
 from autograder.gradebook.context import current
 from autograder.gradebook.intake import intake
@@ -68,11 +69,19 @@ def forget(
     """
     now = standing(gradebook, assignment, student)
     graded = now is not None and any(grade.auto is not None for grade in now.grades.values())
-    before = ledger.read(assignment, student).suite or None if graded else None
+    before = _suite_before(assignment, student) if graded else None
     history.announce(assignment.course, assignment.slug, now, then, before, suite)
     books.clear(gradebook, assignment, student)
     page = coursedir.format_path(coursedir.feedback_directory, student, assignment.slug)
     shutil.rmtree(page, ignore_errors=True)
+
+
+def _suite_before(assignment: Assignment, student: str) -> str | None:
+    """The suite under which the gradebook's scores were given; None if a broken ledger has lost it."""
+    try:
+        return ledger.read(assignment, student).suite or None
+    except CourseError:
+        return None
 
 
 class SubmissionExporter(NotebookExporter):

@@ -154,8 +154,13 @@ def notebook(assignment: Assignment, student: str) -> NotebookNode:
 @lru_cache(maxsize=8)  # nbgrader comes back to one submission several times before it goes on to the next
 def _read(folder: Path, digest: str, assignment: Assignment) -> tuple[Submission, bytes]:
     """A submission and the notebook rebuilt from it."""
-    submission = read_submission(folder, assignment)
+    submission = _submission(folder, digest, assignment)
     return submission, nbformat.writes(rebuild(assignment, submission)).encode()
+
+
+@lru_cache(maxsize=4096)  # a class that is graded is held in memory anyway
+def _submission(folder: Path, digest: str, assignment: Assignment) -> Submission:
+    return read_submission(folder, assignment)
 
 
 def _last(folder: Path, known: Ledger) -> int:

@@ -18,6 +18,7 @@ from autograder.course import Assignment, Course
 from autograder.errors import CourseError
 from autograder.gradebook import books, history
 from autograder.gradebook.autograding import withdraw
+from autograder.gradebook.connection import one_engine
 from autograder.gradebook.context import current
 from autograder.gradebook.intake import intake
 from autograder.gradebook.ledger import alone
@@ -121,7 +122,7 @@ def opened(course: Course, assignment: Assignment) -> Iterator[Gradebook]:
     """
     coursedir = CourseDirectory(config=load(course))
     try:
-        with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+        with one_engine(), Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
             try:
                 gradebook.find_notebook(assignment.slug, assignment.slug)
             except MissingEntry:

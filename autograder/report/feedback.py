@@ -16,6 +16,7 @@ from nbgrader.coursedir import CourseDirectory
 from autograder.course import Course
 from autograder.errors import CourseError
 from autograder.gradebook import books
+from autograder.gradebook.connection import one_engine
 from autograder.gradebook.context import CourseContext
 from autograder.gradebook.ledger import alone
 from autograder.gradebook.quiet import quietly
@@ -68,15 +69,16 @@ def feedback(course: Course, slug: str, students: Iterable[str] | None = None) -
     if students is None:
         students = sorted(folder.parent.name for folder in graded.glob(f"*/{slug}"))
     pages: dict[str, Path | CourseError] = {}
-    for student in students:
-        coursedir.student_id = glob.escape(student)
-        with alone(assignment, "grading"), quietly() as overheard:
-            try:
-                converter = GenerateFeedback(coursedir=coursedir, config=config)
-                converter.force = True
-                converter.start()
-                written = Path(coursedir.format_path(coursedir.feedback_directory, student, slug))
-                pages[student] = written / f"{assignment.slug}.html"
-            except NbGraderException:
-                pages[student] = CourseError(f"no page for {student}: {overheard.reason}")
+    with one_engine():
+        for student in students:
+            coursedir.student_id = glob.escape(student)
+            with alone(assignment, "grading"), quietly() as overheard:
+                try:
+                    converter = GenerateFeedback(coursedir=coursedir, config=config)
+                    converter.force = True
+                    converter.start()
+                    written = Path(coursedir.format_path(coursedir.feedback_directory, student, slug))
+                    pages[student] = written / f"{assignment.slug}.html"
+                except NbGraderException:
+                    pages[student] = CourseError(f"no page for {student}: {overheard.reason}")
     return pages
