@@ -1,9 +1,9 @@
-"""Grading a class: take in, compute verdicts in parallel, record them through nbgrader."""
+"""Grading a class: take in, compute verdicts in parallel, and record them through nbgrader as they come."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autograder.course import Assignment
@@ -79,45 +79,59 @@ def grade_class(
 ) -> list[Graded]:
     """Grade everyone who handed something in, or `only` some.
 
-    Verdicts are stored as they come, so a run that is stopped goes on where it was. One submission that cannot be graded
-    gets a reason, and the others go on.
+    Each verdict is stored and recorded as it comes, so a run that is stopped goes on where it was. One submission that
+    cannot be graded gets a reason, and the others go on.
 
     Raises:
         CourseError: nobody handed anything in, or nothing can be graded here.
     """
     submissions, refused = taken_in(assignment, only)
-    graded = []
+    student_of = {id(submission): student for student, submission in submissions.items()}
     worth = {exercise.name: exercise.points for exercise in assignment.exercises}
-    with Grader(assignment, workers=workers, force=force, trust=trust) as grader:
-        notes, seconds = {}, {}
+    notes: dict[str, tuple[str, ...]] = {}
+    seconds: dict[str, float] = {}
+
+    def with_verdict(grader: Grader) -> Iterator[str]:
+        """Students, as soon as there is a verdict; last those on whom the grader failed, for another try."""
+        failed = []
         progress("Grading", 0, len(submissions))
         for done, (submission, verdict) in enumerate(grader.verdicts(submissions.values()), 1):
-            notes[id(submission)] = (*filter(None, [submission.problem]), *verdict.notes)
-            seconds[id(submission)] = verdict.seconds.get("total", 0.0)
+            student = student_of[id(submission)]
+            notes[student] = (*filter(None, [submission.problem]), *verdict.notes)
+            seconds[student] = verdict.seconds.get("total", 0.0)
             progress("Grading", done, len(submissions))
-        with graders.using(assignment, grader):
-            count = itertools.count(1)
-            recorded = record(
-                assignment.course,
-                assignment.slug,
-                submissions,
-                progress=lambda _: progress("Recording", next(count), len(submissions)),
-            )
-        for item in recorded:
-            score, key = item.score, id(submissions[item.student])
-            graded.append(
-                Graded(
-                    student=item.student,
-                    score=round(score.earned, 4) if score else None,
-                    points=score.points if score else assignment.points,
-                    exercises={name: score.grades[name].score or 0.0 for name in worth} if score else {},
-                    worth=worth,
-                    penalty=score.penalty if score else 0.0,
-                    waiting=tuple(score.waiting) if score else (),
-                    notes=notes.get(key, ()),
-                    failure=item.failure,
-                    seconds=seconds.get(key, 0.0),
-                )
-            )
+            if verdict.failure is None:
+                yield student
+            else:
+                failed.append(student)
+        yield from failed
+
+    with (
+        Grader(assignment, workers=workers, force=force, trust=trust) as grader,
+        graders.using(assignment, grader),
+    ):
+        count = itertools.count(1)
+        recorded = record(
+            assignment.course,
+            assignment.slug,
+            with_verdict(grader),
+            progress=lambda _: progress("Recording", next(count), len(submissions)),
+        )
+    graded = [
+        Graded(
+            student=item.student,
+            score=round(score.earned, 4) if score else None,
+            points=score.points if score else assignment.points,
+            exercises={name: score.grades[name].score or 0.0 for name in worth} if score else {},
+            worth=worth,
+            penalty=score.penalty if score else 0.0,
+            waiting=tuple(score.waiting) if score else (),
+            notes=notes.get(item.student, ()),
+            failure=item.failure,
+            seconds=seconds.get(item.student, 0.0),
+        )
+        for item in recorded
+        for score in [item.score]
+    ]
     graded += [Graded(name, None, assignment.points, {}, worth, 0.0, (), (), why, 0.0) for name, why in refused.items()]
     return sorted(graded, key=lambda item: item.student)

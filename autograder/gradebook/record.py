@@ -46,7 +46,7 @@ def record(
     Args:
         course: whose.
         slug: for which assignment.
-        students: for whom.
+        students: for whom; may come one by one, as verdicts do.
         progress: called after each of them.
 
     Raises:
@@ -129,6 +129,7 @@ def opened(course: Course, assignment: Assignment) -> Iterator[Gradebook]:
                 raise CourseError(
                     f"{assignment.slug} is not in the gradebook yet; run `course release {assignment.slug}` first"
                 ) from None
+            gradebook.db.commit()  # whoever waits in the block keeps no transaction open
             yield gradebook
     except SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or error  # without the statement, and without an address to read about it

@@ -1,5 +1,6 @@
 """Real verdicts: a warm parent, forked runners, workers in the sandbox."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,15 @@ def test_many_submissions_come_back_each_with_its_own(grader: Grader, hand_in) -
     right = hand_in(more="\n\n# %%\nspare = 1\n")
     found = {id(submission): verdict.earned for submission, verdict in grader.verdicts([wrong, right] * 3)}
     assert found == {id(wrong): 3.0, id(right): 5.0}
+
+
+def test_runners_go_on_while_the_caller_is_at_work_on_a_verdict(grader: Grader, hand_in) -> None:
+    submissions = [hand_in(more=f"\n\n# %%\nspare = {number}\n") for number in range(3)]
+    with Grader(grader.assignment, workers=2) as two:
+        verdicts = two.engine.verdicts(map(Job, submissions))
+        next(verdicts)
+        until = time.monotonic() + 60
+        while two.engine._answers.qsize() < 3 and time.monotonic() < until:  # the shares that were sent ahead
+            time.sleep(0.05)
+        assert two.engine._answers.qsize() == 3
+        assert [verdict.earned for _, verdict in verdicts] == [5.0, 5.0]
