@@ -10,6 +10,7 @@ from autograder.course import Assignment
 from autograder.errors import CourseError
 from autograder.grade import Grader
 from autograder.gradebook import graders
+from autograder.gradebook.context import current
 from autograder.gradebook.intake import intake, students
 from autograder.gradebook.record import record
 from autograder.submission import Submission
@@ -56,11 +57,14 @@ def taken_in(assignment: Assignment, only: Sequence[str] | None = None) -> tuple
         raise CourseError(
             f"there are no submissions to {assignment.slug}; `course collect {assignment.slug}` brings them"
         )
+    same = current(
+        assignment.course.root, assignment.slug
+    )  # as nbgrader's plugins see it: what is read here, they have
     submissions: dict[str, Submission] = {}
     refused: dict[str, str] = {}
     for student in chosen:
         try:
-            submissions[student] = intake(assignment, student)
+            submissions[student] = intake(same, student)
         except (CourseError, OSError) as error:
             if only is not None:
                 raise
