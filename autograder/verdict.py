@@ -18,10 +18,27 @@ Depth = Literal["failure", "score", "feedback"]
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What was expected and what came: two tables of numbers of the same form. A curve is a table of one row.
+
+    Attributes:
+        expected: rows of what should have come.
+        received: rows of what came.
+        wrong: places, counted row by row, where they differ by more than the property allows.
+        place: which part of a larger tensor this is, as an index; empty for all of it.
+    """
+
+    expected: list[list[float]]
+    received: list[list[float]]
+    wrong: list[int]
+    place: str = ""
+
+
+@dataclass(frozen=True)
 class PropertyResult:
     """What one hidden property found.
 
-    `message` and `counterexample` are for whoever may see them by the course's policy: they can carry hidden inputs.
+    `message`, `counterexample` and `picture` are for whoever may see them by the course's policy: they can carry hidden inputs.
     """
 
     name: str
@@ -31,6 +48,13 @@ class PropertyResult:
     counterexample: str | None = None
     weight: float = 1.0
     required: bool = False
+    picture: Picture | None = None
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> PropertyResult:
+        """The inverse of `dataclasses.asdict`."""
+        picture = data.get("picture")
+        return cls(**{**data, "picture": Picture(**picture) if picture else None})
 
 
 @dataclass(frozen=True)
@@ -90,7 +114,7 @@ class Verdict:
                 ExerciseResult(
                     **{
                         **exercise,
-                        "properties": tuple(PropertyResult(**p) for p in exercise["properties"]),
+                        "properties": tuple(map(PropertyResult.of, exercise["properties"])),
                         "mistakes": tuple(MistakeFound(**m) for m in exercise["mistakes"]),
                     }
                 )

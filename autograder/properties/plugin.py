@@ -28,11 +28,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import FlakyFailure, HypothesisException
 from hypothesis.internal.conjecture import providers
 
+from autograder.properties.picture import picture_of
 from autograder.properties.student import Session, Student
 from autograder.properties.suite import Property, Suite
 from autograder.sandbox import StudentError, WorkerDied
-from autograder.verdict import ExerciseResult, PropertyResult, score
-from coursekit.properties import describe
+from autograder.verdict import ExerciseResult, Picture, PropertyResult, score
+from coursekit.properties import PropertyFailed, describe
 
 SHRINK_CALLS = 150  # examples spent on making a counterexample small: a count, so that it is the same every time
 FIXTURES = ("self", "student")
@@ -285,7 +286,9 @@ class Examination:
         elif isinstance(error, StudentError):
             self._record(exercise, name, "error", student_message(error), counterexample)
         elif isinstance(error, AssertionError):
-            self._record(exercise, name, "failed", str(error) or None, counterexample)
+            compared = error.compared if isinstance(error, PropertyFailed) else None
+            picture = picture_of(compared) if compared else None
+            self._record(exercise, name, "failed", str(error) or None, counterexample, picture)
         elif isinstance(error, HypothesisException) or not isinstance(error, Exception):
             self._record(exercise, name, "not_run", f"the property could not be run: {error}", None)
         else:
@@ -293,7 +296,15 @@ class Examination:
             message = f"The result could not be used: {type(error).__name__}: {error}"
             self._record(exercise, name, "failed", message, counterexample)
 
-    def _record(self, exercise: str, name: str, outcome: Any, message: str | None, counterexample: str | None) -> None:
+    def _record(
+        self,
+        exercise: str,
+        name: str,
+        outcome: Any,
+        message: str | None,
+        counterexample: str | None,
+        picture: Picture | None = None,
+    ) -> None:
         previous = self.results.get((exercise, name))
         if previous is not None and previous.outcome != "passed":
             return  # one parametrised case failed before: that stands
@@ -301,7 +312,7 @@ class Examination:
         if outcome != "passed" and self._depth == "failure":
             self._dead.setdefault(exercise, "not run: an earlier property of this exercise failed")
         cut = message[:MESSAGE_LENGTH] if message else None
-        self.results[exercise, name] = listed.result(outcome, cut, counterexample)
+        self.results[exercise, name] = listed.result(outcome, cut, counterexample, picture)
 
     # ---- what came of it
 

@@ -17,7 +17,7 @@ from typing import Any
 from autograder.course import Assignment
 from autograder.errors import CourseError
 from autograder.properties import contract
-from autograder.verdict import Outcome, PropertyResult
+from autograder.verdict import Outcome, Picture, PropertyResult
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,16 @@ class Property:
     weight: float
     required: bool
 
-    def result(self, outcome: Outcome, message: str | None = None, counterexample: str | None = None) -> PropertyResult:
+    def result(
+        self,
+        outcome: Outcome,
+        message: str | None = None,
+        counterexample: str | None = None,
+        picture: Picture | None = None,
+    ) -> PropertyResult:
         """What it found."""
         return PropertyResult(
-            self.name, self.statement, outcome, message, counterexample, weight=self.weight, required=self.required
+            *(self.name, self.statement, outcome, message, counterexample, self.weight, self.required, picture)
         )
 
 

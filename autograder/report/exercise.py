@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 
 from autograder.errors import CourseError
 from autograder.report import TEMPLATES
+from autograder.report.picture import svg
 from autograder.verdict import ExerciseResult, MistakeFound, Outcome, PropertyResult
 
 MIME = "application/vnd.course.exercise+json"  # beside the fragment, in the outputs of a grade cell
@@ -43,6 +44,7 @@ pages.filters["number"] = number
 pages.filters["name"] = lambda name: escape(name).replace("_", Markup("_<wbr>"))  # where a narrow page may break it
 pages.filters["prose"] = lambda text: Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 pages.globals["outcomes"] = OUTCOMES
+pages.filters["svg"] = svg
 
 
 def to_html(result: ExerciseResult) -> str:
@@ -87,7 +89,7 @@ def shown_by(cell: NotebookNode) -> ExerciseResult:
     """
     for output in cell.outputs:
         if data := output.get("data", {}).get(MIME):
-            properties = tuple(PropertyResult(**found) for found in data["properties"])
+            properties = tuple(map(PropertyResult.of, data["properties"]))
             mistakes = tuple(MistakeFound(**found) for found in data["mistakes"])
             return ExerciseResult(**{**data, "properties": properties, "mistakes": mistakes})
     raise CourseError("this notebook was graded without the course's nbgrader_config.py; run `course grade`")

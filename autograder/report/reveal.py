@@ -44,4 +44,5 @@ def _property(found: PropertyResult, level: int) -> PropertyResult:
         found,
         message=found.message if level >= 2 else None,
         counterexample=found.counterexample if level >= 3 else None,
+        picture=found.picture if level >= 3 else None,
     )

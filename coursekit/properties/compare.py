@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
@@ -24,12 +24,25 @@ COARSE = (torch.float16, torch.bfloat16)  # no two orders of summation agree to 
 
 
 class PropertyFailed(AssertionError):
-    """A property does not hold; the message says so to whoever wrote the answer."""
+    """A property does not hold; the message says so to whoever wrote the answer. `compared` is what could be shown of it."""
+
+    def __init__(self, message: str, compared: Compared | None = None) -> None:
+        super().__init__(message)
+        self.compared = compared
 
 
-def fail(*lines: str | None) -> NoReturn:
+class Compared(NamedTuple):
+    """Two tensors of one shape that differ: where, and in which place most."""
+
+    received: Tensor
+    expected: Tensor
+    wrong: Tensor
+    worst: tuple[int, ...]
+
+
+def fail(*lines: str | None, compared: Compared | None = None) -> NoReturn:
     """Raise `PropertyFailed` with the lines that are there."""
-    raise PropertyFailed("\n".join(line for line in lines if line))
+    raise PropertyFailed("\n".join(line for line in lines if line), compared)
 
 
 def assert_close(
@@ -261,6 +274,7 @@ def _compare(actual: Tensor, expected: Tensor, tolerance: float, what: str, hint
         *_both(actual, expected),
         relation(actual, expected, tolerance, sizes),
         _hint(hint),
+        compared=Compared(actual, expected, wrong, place),
     )
 
 

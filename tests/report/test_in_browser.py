@@ -15,9 +15,12 @@ from tests.mini_course import make_course
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a student who made mistakes in every exercise, and answered the question."""
+    """The page of a student who made mistakes in every exercise, and answered the question. One of them can be seen."""
     folder = tmp_path_factory.mktemp("pages")
-    demo(make_course(folder / "course"), folder / "sample", Console(file=io.StringIO()), mistakes="mini")
+    course = make_course(folder / "course")
+    hidden = course.assignment("mini").hidden_path
+    hidden.write_text(hidden.read_text("utf-8").replace("x=tensors((3,))", "x=tensors((8,))"), "utf-8")
+    demo(course, folder / "sample", Console(file=io.StringIO()), mistakes="mini")
     return folder / "sample/feedback/m01/mini/mini.html"
 
 
@@ -48,6 +51,18 @@ def test_nothing_stands_in_the_way_of_anyone(page: Page):
 
 def test_nothing_is_wider_than_the_window(page: Page):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_what_came_is_drawn_beside_what_was_expected(page: Page):
+    picture = page.locator("#square .picture svg").first
+    picture.scroll_into_view_if_needed()
+    expect(picture).to_be_in_viewport()
+    assert picture.get_attribute("aria-label").startswith("Expected and received")
+    strokes = [
+        picture.locator(f"polyline.{name}").evaluate("e => getComputedStyle(e).stroke")
+        for name in ("expected", "received")
+    ]
+    assert len({*strokes, "none"}) == 3
 
 
 def test_what_to_look_at_first_leads_there(page: Page):

@@ -7,14 +7,14 @@ from autograder.errors import CourseError
 from autograder.gradebook import ledger
 from autograder.gradebook.ledger import Arrival
 from autograder.report.reveal import LEVELS, revealed, reveals
-from autograder.verdict import ExerciseResult, MistakeFound, PropertyResult
+from autograder.verdict import ExerciseResult, MistakeFound, Picture, PropertyResult
 
 RESULT = ExerciseResult(
     "square",
     2.0,
     1.0,
     "your cell stopped",
-    (PropertyResult("t", "It holds.", "failed", "a message", "an input"),),
+    (PropertyResult("t", "It holds.", "failed", "a message", "an input", picture=Picture([[1.0]], [[2.0]], [0])),),
     (MistakeFound("m", "the sign"),),
 )
 
@@ -34,6 +34,7 @@ def test_each_level_shows_what_it_says(level, statement, message, counterexample
     assert [found.message for found in shown.properties] == ([message] if statement else [])
     assert [found.counterexample for found in shown.properties] == ([counterexample] if statement else [])
     assert bool(shown.mistakes) == (LEVELS.index(level) >= 2)
+    assert any(found.picture for found in shown.properties) == bool(counterexample)
 
 
 @pytest.mark.parametrize("level", LEVELS)
